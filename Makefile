@@ -1,0 +1,55 @@
+# make setup   the environment in .venv, with Ecole built against PySCIPOpt's SCIP
+# make demo    the main job on real set-covering instances: collect, train, evaluate, report (under 10 minutes)
+# make test    all tests but the slow ones, on all cores
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+# Any build of torch 2.13 or newer will do; choose another one, or its index, for CUDA: make setup TORCH="torch==..."
+TORCH ?= torch==2.13.0
+EXTRAS ?= dev,baselines
+BIN := .venv/bin
+READY := .venv/.ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+DEMO := runs/demo
+
+.PHONY: help setup demo test test-all lint types format clean
+
+help:
+	@sed -n 's/^# //p' Makefile | head -4
+
+setup: $(READY)
+
+$(READY): pyproject.toml scripts/install_ecole.py Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; set another one with: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) "$(TORCH)"
+	$(PIP) --editable ".[$(EXTRAS)]"
+	$(BIN)/python scripts/install_ecole.py
+	$(BIN)/gnn-branching doctor
+	@touch $@
+
+demo: setup
+	$(BIN)/train-policy configs/demo.toml --out $(DEMO)
+	$(BIN)/evaluate $(DEMO)/policy --family set-cover --size easy --n 8 --seeds 1 --settings paper --out $(DEMO)/evaluation
+	$(BIN)/gnn-branching report $(DEMO)
+	@echo "Open $(DEMO)/report.html"
+
+test: setup
+	$(BIN)/python -m pytest --numprocesses auto -m "not slow"
+
+test-all: setup
+	$(BIN)/python -m pytest --numprocesses auto
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
