@@ -1,0 +1,259 @@
+"""Experiment configuration: one TOML file, one section per frozen dataclass; unknown keys are errors."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Literal, get_type_hints
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from gnn_branching.contracts import CandidateSet, Expert, InputError
+
+STRICT = ConfigDict(extra="forbid")
+Count = Annotated[int, Field(ge=0)]
+PositiveCount = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(config=STRICT, frozen=True, slots=True, kw_only=True)
+class InstancesConfig:
+    """Which problems to learn from.
+
+    Args:
+        family: A registered family; ignored when ``folder`` is given.
+        sizes: Sizes of the family to mix, in equal parts.
+        folder: Folder of ``.lp``/``.mps``/``.gz`` files, split by the proportions of the three counts below.
+        n_train: Training instances to generate.
+        n_valid: Validation instances to generate.
+        n_test: Test instances to generate.
+    """
+
+    family: str = "set-cover"
+    sizes: tuple[str, ...] = ("easy",)
+    folder: Path | None = None
+    n_train: PositiveCount = 1000
+    n_valid: PositiveCount = 200
+    n_test: PositiveCount = 200
+
+
+@dataclass(config=STRICT, frozen=True, slots=True, kw_only=True)
+class CollectionConfig:
+    """How samples are taken (Gasse et al. 2019, section 5.1).
+
+    Args:
+        n_train_samples: Samples from training instances.
+        n_valid_samples: Samples from validation instances.
+        n_test_samples: Samples from test instances.
+        expert: Who labels.
+        candidates: The candidate set the expert scores, and the rule will branch on.
+        expert_probability: Probability of asking, and following, the expert at a tree node.
+        exploration: Who branches otherwise: ``pscost``, or a policy's name or folder (DAgger).
+        settings: Named SCIP settings.
+        khalil_features: Whether to store the features of the published baselines too (slow).
+        strong_branching_iteration_limit: LP iterations per child; 0 means no limit.
+        n_samples_per_episode: At most this many samples from one solve; 0 means no limit.
+        node_limit: Tree nodes per episode; 0 means no limit.
+        time_limit_seconds: Wall time per episode; a limit in time makes the dataset depend on the machine.
+    """
+
+    n_train_samples: PositiveCount = 10_000
+    n_valid_samples: PositiveCount = 2_000
+    n_test_samples: PositiveCount = 2_000
+    expert: Expert = Expert.STRONG_BRANCHING
+    candidates: CandidateSet = CandidateSet.LP
+    expert_probability: Annotated[float, Field(gt=0, le=1)] = 0.05
+    exploration: str = "pscost"
+    settings: Literal["paper", "default"] = "paper"
+    khalil_features: bool = False
+    strong_branching_iteration_limit: Count = 0
+    n_samples_per_episode: Count = 0
+    node_limit: Count = 0
+    time_limit_seconds: PositiveFloat = 3600.0
+
+
+@dataclass(config=STRICT, frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """Shape of the graph network.
+
+    Args:
+        hidden_size: Width of every layer.
+        n_rounds: Rounds of variable-to-constraint and constraint-to-variable half-convolutions.
+        aggregation: How messages are combined at a vertex.
+        dropout: Probability of DROPPING a unit in the head.
+    """
+
+    hidden_size: PositiveCount = 64
+    n_rounds: PositiveCount = 1
+    aggregation: Literal["sum", "mean"] = "sum"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+@dataclass(config=STRICT, frozen=True, slots=True, kw_only=True)
+class TrainingConfig:
+    """How the network is fitted (Gasse et al. 2019, section 5.1, are the defaults where it says).
+
+    Args:
+        loss: ``cross-entropy`` to the expert's choice; ``tie-aware`` shares it among tied best candidates;
+            ``listwise`` and ``pairwise`` rank by score; ``regression`` fits normalised scores.
+        optimizer: ``adam`` or ``adamw``.
+        learning_rate: Initial (plateau) or highest (one-cycle) learning rate.
+        weight_decay: For ``adamw``.
+        schedule: ``plateau``: times 0.2 after ``patience`` epochs without improvement; ``one-cycle``: up and down once.
+        patience: Epochs without improvement before the learning rate drops.
+        stop_patience: Epochs without improvement before training stops; one-cycle always runs to its end.
+        n_epochs: At most this many epochs.
+        n_batches_per_epoch: Batches that make an epoch; 0 means one pass over the data.
+        batch_size: Samples per optimizer step.
+        valid_batch_size: Samples per validation batch.
+        gradient_clip_norm: Largest gradient norm; 0 means no clipping.
+        precision: ``32-true``, or ``bf16-mixed`` on a GPU.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        n_devices: Processes of distributed training.
+        n_threads: CPU threads; 0 means the cores there are.
+        n_machines: Machines of distributed training; above 1, start it with ``torchrun`` or SLURM on each.
+        n_loader_workers: Processes that read batches ahead, per training process; 0 reads in between.
+        n_prenorm_samples: Training samples the prenorm layers are fitted on; 0 means all.
+        augmentation: Equivalent problems with other features: ``shift`` moves binaries, ``row-scale`` scales rows.
+        checkpoint_every_n_batches: Steps between checkpoints within an epoch; 0 means at the end of each epoch only.
+        keep_last: Number of most recent checkpoints kept beside the best.
+    """
+
+    loss: Literal["cross-entropy", "tie-aware", "listwise", "pairwise", "regression"] = "cross-entropy"
+    optimizer: Literal["adam", "adamw"] = "adam"
+    learning_rate: PositiveFloat = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    schedule: Literal["plateau", "one-cycle"] = "plateau"
+    patience: PositiveCount = 10
+    stop_patience: PositiveCount = 20
+    n_epochs: PositiveCount = 1000
+    n_batches_per_epoch: Count = 312
+    batch_size: PositiveCount = 32
+    valid_batch_size: PositiveCount = 128
+    gradient_clip_norm: Annotated[float, Field(ge=0)] = 0.0
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    n_devices: PositiveCount = 1
+    n_machines: PositiveCount = 1
+    n_threads: Count = 0
+    n_loader_workers: Count = 0
+    n_prenorm_samples: Count = 1000
+    augmentation: Literal["none", "shift", "row-scale"] = "none"
+    checkpoint_every_n_batches: Count = 100
+    keep_last: PositiveCount = 2
+
+
+@dataclass(config=STRICT, frozen=True, slots=True, kw_only=True)
+class ExperimentConfig:
+    """A whole experiment, from instances to a policy.
+
+    Args:
+        seed: Root of every random stream.
+        instances: Which problems.
+        collection: How samples are taken.
+        model: The network.
+        training: How it is fitted.
+    """
+
+    seed: Count = 0
+    instances: InstancesConfig = Field(default_factory=InstancesConfig)
+    collection: CollectionConfig = Field(default_factory=CollectionConfig)
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
+    """Read a TOML file, apply ``section.key=value`` overrides, and check everything.
+
+    Raises:
+        InputError: If the file is missing, is no TOML, or has an unknown or impossible value; the message suggests the
+            nearest name.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"config {path} does not exist; start from one in configs/") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"config {path} cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"config {path} is not valid TOML: {error}") from None
+    for override in overrides:
+        _apply(data, override)
+    return parse_config(data, source=str(path))
+
+
+def parse_overrides(overrides: Sequence[str]) -> ExperimentConfig:
+    """Return the defaults with ``section.key=value`` overrides.
+
+    Raises:
+        InputError: If a key is unknown or a value is out of range.
+    """
+    data: dict[str, object] = {}
+    for override in overrides:
+        _apply(data, override)
+    return parse_config(data, source="--set")
+
+
+def parse_config(data: Mapping[str, object], *, source: str) -> ExperimentConfig:
+    """Check a parsed TOML document; ``source`` names it in errors.
+
+    Raises:
+        InputError: If a key is unknown or a value is out of range.
+    """
+    try:
+        return TypeAdapter(ExperimentConfig).validate_python(data)
+    except ValidationError as error:
+        raise InputError(f"{source}: {_explain(error)}") from None
+
+
+def to_mapping(config: object) -> dict[str, object]:
+    """Return a configuration as nested plain values, as JSON and TOML take them."""
+    plain = TypeAdapter(type(config)).dump_python(config, mode="json")
+    assert isinstance(plain, dict)
+    return plain
+
+
+def _apply(data: dict[str, object], override: str) -> None:
+    name, separator, text = override.partition("=")
+    if not separator or not name.strip():
+        raise InputError(f"--set {override!r} is not of the form section.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    *sections, key = name.strip().split(".")
+    target = data
+    for section in sections:
+        inner = target.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise InputError(f"--set {override!r}: {section!r} is a value, not a section")
+        target = inner
+    target[key] = value
+
+
+def _explain(error: ValidationError) -> str:
+    """Put the first problem into one line, with the nearest known name."""
+    problem = error.errors(include_url=False)[0]
+    location = [str(part) for part in problem["loc"]]
+    where = ".".join(location)
+    if problem["type"] == "unexpected_keyword_argument":
+        known = _known_names(location[:-1])
+        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+        kind = "section" if isinstance(problem.get("input"), dict) else "key"
+        return f"unknown {kind} {where!r}; {hint}"
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    return f"{where} = {problem.get('input')!r}: {message}"
+
+
+def _known_names(sections: Sequence[str]) -> list[str]:
+    kind: object = ExperimentConfig
+    for section in sections:
+        hints = get_type_hints(kind) if isinstance(kind, type) else {}
+        kind = hints.get(section, kind)
+    return [field.name for field in fields(kind)] if is_dataclass(kind) else []

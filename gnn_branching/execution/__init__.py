@@ -1,0 +1,7 @@
+"""Where jobs run: processes of this machine, a Ray cluster, or SLURM, behind one protocol."""
+
+from gnn_branching.execution.choice import EXECUTORS, make_executor
+from gnn_branching.execution.local import LocalExecutor
+from gnn_branching.execution.streaming import outcomes_of
+
+__all__ = ["EXECUTORS", "LocalExecutor", "make_executor", "outcomes_of"]

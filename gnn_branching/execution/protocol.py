@@ -1,0 +1,36 @@
+"""What every executor is, and how its jobs end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+Payload = TypeVar("Payload")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOutcome(Generic[Result]):
+    """How one job of an executor ended.
+
+    Args:
+        index: Position of the job in the sequence given to the executor.
+        result: What the job returned; None iff it failed.
+        failure: One line on why it failed (exception, signal, memory, time-out); empty if it did not.
+    """
+
+    index: int
+    result: Result | None
+    failure: str = ""
+
+
+class Executor(Protocol):
+    """Runs independent jobs somewhere; a job that crashes its process fails alone."""
+
+    def run(self, function: Callable[[Payload], Result], payloads: Sequence[Payload]) -> Iterator[JobOutcome[Result]]:
+        """Call ``function`` on every payload, and yield outcomes in order of completion.
+
+        ``function`` is importable, payloads and results are picklable; closing the iterator stops the rest.
+        """
+        ...

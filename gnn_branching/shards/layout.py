@@ -1,0 +1,188 @@
+"""Columns of a shard, and the way of a sample into record batches and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gnn_branching.contracts import (
+    EDGE_FEATURES,
+    FEATURE_SCHEMA,
+    KHALIL_SCHEMA,
+    N_KHALIL_FEATURES,
+    ROW_FEATURES,
+    VARIABLE_FEATURES,
+    BranchingState,
+    FloatArray,
+    IndexArray,
+    Sample,
+    SampleOrigin,
+)
+
+SHARD_VERSION = 1
+"""Version of everything in this module; a reader refuses versions it does not know."""
+
+_METADATA = {
+    "format": "gnn-branching shard",
+    "version": str(SHARD_VERSION),
+    "features": FEATURE_SCHEMA,
+    "candidate_features": KHALIL_SCHEMA,
+}
+_FLOATS, _INTEGERS = pa.list_(pa.float64()), pa.list_(pa.int32())
+SAMPLE_SCHEMA = pa.schema(
+    {"row_features": _FLOATS, "variable_features": _FLOATS, "candidates": _INTEGERS, "scores": _FLOATS}, _METADATA
+)
+"""One sample per batch and row. Feature matrices are stored column after column, which compresses better and faster
+than row after row. Single values are in the batch's own metadata (:class:`SampleHeader`): Arrow compresses every column
+by itself, and reading ten tiny ones takes longer than the graph."""
+KHALIL_SAMPLE_SCHEMA = SAMPLE_SCHEMA.append(pa.field("candidate_features", _FLOATS))
+"""With the optional features of Khalil et al. 2016; all samples of an episode have them, or none."""
+STRUCTURE_SCHEMA = pa.schema(
+    {"row_lengths": _INTEGERS, "variable_gaps": pa.binary(), "edge_values": _FLOATS}, _METADATA
+)
+"""One LP structure per batch and row; the samples that have it name its number."""
+
+_HEADER_KEY = b"sample"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleHeader:
+    """The single values of a stored sample.
+
+    Args:
+        structure: Which of the file's LP structures its edges are.
+        origin: Where it came from.
+    """
+
+    structure: int
+    origin: SampleOrigin
+
+    def encode(self) -> dict[bytes, bytes]:
+        """Return a batch's metadata: JSON, with ``Infinity`` for unknown bounds."""
+        return {_HEADER_KEY: json.dumps({"structure": self.structure, **asdict(self.origin)}).encode()}
+
+    @staticmethod
+    def decode(metadata: Mapping[bytes, bytes]) -> SampleHeader:
+        """Return what :meth:`encode` stored; floating-point numbers come back bit for bit."""
+        values = json.loads(metadata[_HEADER_KEY])
+        return SampleHeader(structure=values.pop("structure"), origin=SampleOrigin(**values))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Structure:
+    """Edges of the graph of one LP, as a policy sees them; read-only arrays.
+
+    Args:
+        edge_indices: int64, (2, n_edges), as in ``BranchingState``.
+        edge_values: float64, (n_edges,).
+    """
+
+    edge_indices: IndexArray
+    edge_values: FloatArray
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that the arrays take."""
+        return int(self.edge_indices.nbytes + self.edge_values.nbytes)
+
+
+def encode_structure(state: BranchingState) -> pa.RecordBatch:
+    """Return the record batch of a state's edges.
+
+    A variable's index is stored as its distance from the edge before it, in 32 bits, the bytes of one significance
+    together, lowest first: 24 KB instead of the 42 KB of plain indices on set covering with 33,000 edges.
+
+    Raises:
+        ValueError: If rows do not ascend, or an index is outside the graph.
+    """
+    rows, variables = state.edge_indices
+    if (np.diff(rows) < 0).any():
+        raise ValueError("edges are not sorted by row")
+    for name, indices, count in (("row", rows, state.n_rows), ("variable", variables, state.n_variables)):
+        if indices.size and not (indices.min() >= 0 and indices.max() < count):
+            raise ValueError(f"an edge names a {name} outside 0…{count - 1}")
+    lengths = np.bincount(rows, minlength=state.n_rows).astype(np.int32)
+    gaps = np.diff(variables, prepend=0).astype("<i4")
+    planes = gaps.view(np.uint8).reshape(-1, 4).T.tobytes()
+    return pa.record_batch([_list(lengths), pa.array([planes]), _list(state.edge_values)], schema=STRUCTURE_SCHEMA)
+
+
+def decode_structure(batch: pa.RecordBatch) -> Structure:
+    """Return the edges that :func:`encode_structure` stored."""
+    lengths = _integers(batch, "row_lengths")
+    planes = np.frombuffer(batch.column("variable_gaps")[0].as_buffer(), dtype=np.uint8).reshape(4, -1)
+    gaps = planes[3].view(np.int8).astype(np.int32)
+    for plane in (2, 1, 0):
+        gaps <<= 8
+        gaps |= planes[plane]
+    indices = np.empty((2, gaps.size), dtype=np.int64)
+    indices[0] = np.repeat(np.arange(lengths.size), lengths)
+    np.cumsum(gaps, out=indices[1])
+    indices.flags.writeable = False
+    return Structure(edge_indices=indices, edge_values=_floats(batch, "edge_values"))
+
+
+def encode_sample(sample: Sample) -> pa.RecordBatch:
+    """Return the record batch of a sample, without its edges and its header.
+
+    Raises:
+        ValueError: If a feature matrix has another shape than the schema says.
+    """
+    state, extra = sample.state, sample.state.candidate_features
+    for name, width in (("row_features", len(ROW_FEATURES)), ("variable_features", len(VARIABLE_FEATURES))):
+        if getattr(state, name).shape[1:] != (width,):
+            raise ValueError(f"{name} of shape {getattr(state, name).shape} should have {width} columns")
+    if extra is not None and extra.shape != (state.n_candidates, N_KHALIL_FEATURES):
+        raise ValueError(f"candidate_features of shape {extra.shape} for {state.n_candidates} × {N_KHALIL_FEATURES}")
+    columns = [
+        _list(state.row_features.T),
+        _list(state.variable_features.T),
+        _list(state.candidates.astype(np.int32)),
+        _list(sample.scores),
+    ]
+    if extra is None:
+        return pa.record_batch(columns, schema=SAMPLE_SCHEMA)
+    return pa.record_batch([*columns, _list(extra.T)], schema=KHALIL_SAMPLE_SCHEMA)
+
+
+def decode_sample(batch: pa.RecordBatch, origin: SampleOrigin, structure: Structure) -> Sample:
+    """Return the sample that :func:`encode_sample` stored, bit for bit; its edges are ``structure``'s own arrays."""
+    with_khalil = batch.num_columns == len(KHALIL_SAMPLE_SCHEMA)
+    state = BranchingState(
+        row_features=_matrix(batch, "row_features", len(ROW_FEATURES)),
+        variable_features=_matrix(batch, "variable_features", len(VARIABLE_FEATURES)),
+        edge_indices=structure.edge_indices,
+        edge_values=structure.edge_values,
+        candidates=_integers(batch, "candidates").astype(np.int64),
+        candidate_features=_matrix(batch, "candidate_features", N_KHALIL_FEATURES) if with_khalil else None,
+    )
+    return Sample(state=state, scores=_floats(batch, "scores").copy(), origin=origin)
+
+
+def _list(values: NDArray[np.generic]) -> pa.ListArray:
+    flat = np.ascontiguousarray(values).reshape(-1)
+    return pa.ListArray.from_arrays(pa.array([0, flat.size], pa.int32()), pa.array(flat))
+
+
+def _integers(batch: pa.RecordBatch, name: str) -> NDArray[np.int32]:
+    """Return the one list of integers in a column, without a copy and read-only."""
+    values: NDArray[np.int32] = batch.column(name).values.to_numpy(zero_copy_only=True)
+    return values
+
+
+def _floats(batch: pa.RecordBatch, name: str) -> FloatArray:
+    """Return the one list of floating-point numbers in a column, without a copy and read-only."""
+    values: FloatArray = batch.column(name).values.to_numpy(zero_copy_only=True)
+    return values
+
+
+def _matrix(batch: pa.RecordBatch, name: str, width: int) -> FloatArray:
+    return np.array(_floats(batch, name).reshape(width, -1).T, dtype=np.float64, order="C")
+
+
+assert len(EDGE_FEATURES) == 1, "the layout stores one value per edge"

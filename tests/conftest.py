@@ -1,0 +1,33 @@
+"""Real instances for all tests: small ones of the four published families, made once a session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+SMALL_FAMILIES: Mapping[str, tuple[str, dict[str, int | float | bool | str]]] = {
+    "set-cover": ("SetCover", {"n_rows": 150, "n_cols": 300, "density": 0.06, "max_coef": 100}),
+    "combinatorial-auction": ("CombinatorialAuction", {"n_items": 40, "n_bids": 150, "add_item_prob": 0.7}),
+    "capacitated-facility-location": (
+        "CapacitatedFacilityLocation",
+        {"n_customers": 25, "n_facilities": 20, "continuous_assignment": True, "ratio": 4},
+    ),
+    "independent-set": ("IndependentSet", {"n_nodes": 120, "graph_type": "barabasi_albert", "affinity": 5}),
+}
+
+
+@pytest.fixture(scope="session")
+def small_instances(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list[Path]]:
+    """Ten small instances per published family."""
+    from gnn_branching.solver.generation import write_generated
+
+    folder = tmp_path_factory.mktemp("instances")
+    found: dict[str, list[Path]] = {}
+    for family, (generator, arguments) in SMALL_FAMILIES.items():
+        for seed in range(10):
+            path = folder / f"{family}-{seed}.lp"
+            write_generated(generator, arguments, seed, path)
+            found.setdefault(family, []).append(path)
+    return found

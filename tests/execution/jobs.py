@@ -1,0 +1,87 @@
+"""Jobs that end in every way a job can."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gnn_branching.contracts import InputError
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def process_id(_: int) -> int:
+    return os.getpid()
+
+
+def big(number: int) -> bytes:
+    return bytes([number]) * 5_000_000
+
+
+def misbehave(how: str) -> str:
+    if how == "raise":
+        raise ValueError("first line\nsecond line")
+    if how == "refuse":
+        raise InputError("bad.lp is broken")
+    if how == "exit":
+        os._exit(7)
+    if how == "segfault":
+        ctypes.string_at(0)
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "sleep":
+        time.sleep(600)
+    if how == "allocate":
+        return str(len(bytearray(3 << 30)))
+    return how
+
+
+def torch_is_loaded(_: int) -> bool:
+    import sys
+
+    return "torch" in sys.modules
+
+
+@dataclass(frozen=True)
+class Once:
+    """A job that dies the first time it is run."""
+
+    marker: Path
+
+
+def die_once(job: Once) -> str:
+    try:
+        job.marker.touch(exist_ok=False)
+    except FileExistsError:
+        return "survived"
+    os.kill(os.getpid(), signal.SIGKILL)
+    return "never"
+
+
+def note_and_sleep(folder: str) -> None:
+    (Path(folder) / f"{os.getpid()}").touch()
+    time.sleep(600)
+
+
+class UntilEnough(Sequence[int]):
+    """A sequence that ends when enough has been seen."""
+
+    def __init__(self) -> None:
+        self.enough = False
+        self.n_asked = 0
+
+    def __len__(self) -> int:
+        return 10**6
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        if self.enough:
+            raise IndexError(index)
+        self.n_asked += 1
+        return index

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gnn_branching.contracts import InputError, Sample
+from gnn_branching.shards import Episode, encode_episode, open_episode, write_episode
+from gnn_branching.shards.episode import TAIL
+from tests.shards.samples import assert_same_samples, random_episode, random_sample
+
+
+def opened(content: bytes) -> Episode:
+    return Episode(memoryview(content), "x.arrow")
+
+
+def read_all(content: bytes) -> list[Sample]:
+    episode = opened(content)
+    return [episode.sample(position) for position in range(episode.n_samples)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), n_rows=st.integers(0, 9), n_variables=st.integers(1, 400), khalil=st.booleans())
+def test_samples_come_back_bit_for_bit(seed: int, n_rows: int, n_variables: int, khalil: bool) -> None:
+    rng = np.random.default_rng(seed)
+    samples = [random_sample(rng, n_rows=n_rows, n_variables=n_variables, khalil=khalil) for _ in range(3)]
+    assert_same_samples(read_all(encode_episode(samples)), samples)
+
+
+def test_special_values_come_back() -> None:
+    sample = random_sample(np.random.default_rng(0))
+    sample.state.row_features[0] = [-0.0, 5e-324, 1.7976931348623157e308, -np.inf, 0.1]
+    origin = replace(sample.origin, primal_bound=-np.inf, dual_bound=0.1 + 0.2, tree_node=2**62)
+    assert_same_samples(read_all(encode_episode([replace(sample, origin=origin)])), [replace(sample, origin=origin)])
+
+
+def test_an_episode_without_samples_is_a_file() -> None:
+    episode = opened(encode_episode([]))
+    episode.verify()
+    assert episode.n_samples == 0
+
+
+def test_shared_graphs_are_stored_once() -> None:
+    rng = np.random.default_rng(0)
+    shared = random_episode(rng, 0, 40, n_rows=200, n_variables=100)
+    distinct = [random_sample(rng, n_rows=200, n_variables=100) for _ in range(40)]
+    assert len(encode_episode(shared)) < 0.6 * len(encode_episode(distinct))
+    one_more_row = replace(shared[0].state, row_features=np.zeros((201, 5)))
+    assert_same_samples(
+        read_all(encode_episode([shared[0], replace(shared[0], state=one_more_row)])),
+        [shared[0], replace(shared[0], state=one_more_row)],
+    )
+
+
+def test_the_file_is_a_plain_arrow_stream_of_samples() -> None:
+    samples = random_episode(np.random.default_rng(0), 3, 4)
+    table = pa.ipc.open_stream(encode_episode(samples)).read_all()
+    assert table.num_rows == 4
+    assert table["scores"].to_pylist() == [sample.scores.tolist() for sample in samples]
+
+
+def test_equal_samples_give_equal_bytes() -> None:
+    contents = [encode_episode(random_episode(np.random.default_rng(5), 0, 3)) for _ in range(2)]
+    assert contents[0] == contents[1]
+
+
+def test_every_flipped_byte_is_noticed() -> None:
+    rng = np.random.default_rng(1)
+    content = bytearray(encode_episode(random_episode(rng, 0, 3)))
+    positions = rng.integers(0, len(content), 10_000)
+    changes = rng.integers(1, 256, 10_000)
+    unnoticed = []
+    for position, change in zip(positions.tolist(), changes.tolist(), strict=True):
+        content[position] ^= change
+        try:
+            opened(bytes(content)).verify()
+        except InputError as error:
+            assert "x.arrow" in str(error)  # noqa: PT017
+        else:
+            unnoticed.append(position)
+        content[position] ^= change
+    assert unnoticed == []
+    opened(bytes(content)).verify()
+
+
+def test_no_flipped_byte_is_ever_read_as_data() -> None:
+    rng = np.random.default_rng(2)
+    samples = random_episode(rng, 0, 2)
+    content = bytearray(encode_episode(samples))
+    for position in rng.integers(0, len(content), 1_000).tolist():
+        content[position] ^= 0x10
+        try:
+            read = read_all(bytes(content))
+        except InputError:
+            pass
+        else:
+            assert_same_samples(read, samples)
+        content[position] ^= 0x10
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.001, 0.3, 0.9, 0.999])
+def test_a_truncated_file_is_refused(kept: float) -> None:
+    content = encode_episode(random_episode(np.random.default_rng(0), 0, 3))
+    with pytest.raises(InputError, match=r"x\.arrow is corrupt: it is truncated or no shard"):
+        opened(content[: int(len(content) * kept)])
+
+
+def test_a_tail_on_a_truncated_body_is_refused() -> None:
+    content = encode_episode(random_episode(np.random.default_rng(0), 0, 3))
+    with pytest.raises(InputError, match="corrupt"):
+        opened(content[:-400] + content[-TAIL.size :])
+    with pytest.raises(InputError, match="corrupt: its parts do not add up"):
+        opened(content[100:])
+
+
+def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gnn_branching.shards.episode.SHARD_VERSION", 99)
+    content = encode_episode([])
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="has version 99, this release reads 1"):
+        opened(content)
+
+
+def test_malformed_samples_are_refused() -> None:
+    sample = random_sample(np.random.default_rng(0), n_rows=5, n_variables=6, density=0.9)
+    state = sample.state
+    unsorted = replace(state, edge_indices=state.edge_indices[:, ::-1].copy())
+    with pytest.raises(ValueError, match="not sorted by row"):
+        encode_episode([replace(sample, state=unsorted)])
+    outside = replace(state, variable_features=state.variable_features[:3])
+    with pytest.raises(ValueError, match="a variable outside 0…2"):
+        encode_episode([replace(sample, state=outside)])
+    wide = replace(state, row_features=np.zeros((5, 6)))
+    with pytest.raises(ValueError, match="should have 5 columns"):
+        encode_episode([replace(sample, state=wide)])
+    mixed = [sample, replace(sample, state=replace(state, candidate_features=np.zeros((state.n_candidates, 72))))]
+    with pytest.raises(ValueError, match="chema"):
+        encode_episode(mixed)
+
+
+def test_writing_leaves_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "train" / "episode-000000.arrow"
+    samples = random_episode(np.random.default_rng(0), 0, 2)
+    write_episode(path, samples)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="no space is left; free some and run the same command again"):
+        write_episode(path, [])
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    assert open_episode(path).n_samples == 2
+
+
+def test_a_missing_and_an_empty_file_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.arrow cannot be opened: No such file"):
+        open_episode(tmp_path / "a.arrow")
+    (tmp_path / "b.arrow").touch()
+    with pytest.raises(InputError, match=r"b\.arrow is empty"):
+        open_episode(tmp_path / "b.arrow")
