@@ -1,0 +1,1 @@
+"""Everything that touches SCIP: the only importer of PySCIPOpt and Ecole."""

@@ -1,0 +1,82 @@
+"""Experts that label tree nodes: strong branching through Ecole, or with a limit on LP iterations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import ecole
+import numpy as np
+import pyscipopt
+
+from gnn_branching.contracts import CandidateSet, FloatArray
+from gnn_branching.solver.candidates import Candidates, HandoverError
+
+ScoringExpert = Callable[[pyscipopt.Model, Candidates], FloatArray]
+"""Gives one float64 score per candidate, (n_candidates,); may raise a HandoverError."""
+
+
+def make_expert(kind: CandidateSet, iteration_limit: int = 0) -> ScoringExpert:
+    """Return the strong-branching expert for a candidate set.
+
+    Args:
+        kind: The candidate set that will be scored. It must be the one the candidates come from: Ecole scores LP
+            candidates only unless told otherwise, and leaves NaN elsewhere.
+        iteration_limit: LP iterations per child; 0 means none, and strong branching in full.
+    """
+    if iteration_limit:
+        return lambda model, candidates: limited_strong_branching(model, candidates, iteration_limit)
+    scorer = ecole.observation.StrongBranchingScores(kind is CandidateSet.PSEUDO)
+
+    def score(model: pyscipopt.Model, candidates: Candidates) -> FloatArray:
+        scores = scorer.extract(ecole.scip.Model.from_pyscipopt(model), False)
+        if scores is None:
+            raise HandoverError("no-expert-scores")
+        chosen = np.asarray(scores, dtype=np.float64)[candidates.indices]
+        if not (np.isfinite(chosen).all() and (chosen >= 0).all()):
+            raise HandoverError("expert-score-undefined")
+        return chosen
+
+    return score
+
+
+def limited_strong_branching(model: pyscipopt.Model, candidates: Candidates, iteration_limit: int) -> FloatArray:
+    """Score candidates by strong branching with at most ``iteration_limit`` LP iterations per child.
+
+    The score is SCIP's: the product of the two gains in the LP's objective, each at least SCIP's epsilon
+    (``SCIPgetBranchScore``, SCIP 10, branch.c). SCIP's state stays as it was.
+
+    Args:
+        model: A model inside a branching callback, its LP solved to optimality.
+        candidates: What to score.
+        iteration_limit: -1 for no limit.
+
+    Returns:
+        float64, (n_candidates,).
+
+    Raises:
+        HandoverError: If an LP could not be solved.
+    """
+    lp_objective = model.getLPObjVal()
+    scores = np.empty(len(candidates.variables))
+    model.startStrongbranch()
+    try:
+        for position, variable in enumerate(candidates.variables):
+            value = candidates.lp_values[position]
+            integral = bool(model.isFeasIntegral(value))
+            down, up, _, _, _, _, _, _, failed = model.getVarStrongbranch(
+                variable, iteration_limit, idempotent=True, integral=integral
+            )
+            if failed:
+                raise HandoverError("expert-lp-failed")
+            # An integral candidate at a bound has no child beyond it: that side keeps the LP solution, gaining nothing.
+            column = variable.getCol()
+            has_down = not integral or value - column.getLb() > 0.5
+            has_up = not integral or column.getUb() - value > 0.5
+            gains = [
+                max(down - lp_objective, 0.0) if has_down else 0.0,
+                max(up - lp_objective, 0.0) if has_up else 0.0,
+            ]
+            scores[position] = model.getBranchScoreMultiple(variable, gains)
+    finally:
+        model.endStrongbranch()
+    return scores

@@ -1,0 +1,79 @@
+"""Read problem files, with one clear line for whatever is wrong with them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyscipopt
+
+from gnn_branching.contracts import InputError
+from gnn_branching.solver.environment import mapped_scip_libraries
+
+PROBLEM_SUFFIXES = (".lp", ".mps", ".cip", ".opb", ".wbo", ".nl", ".zpl")
+"""Formats that SCIP's wheel reads; each may be followed by ``.gz``."""
+
+
+def read_problem(path: str | Path) -> pyscipopt.Model:
+    """Read a problem file into a silent model.
+
+    Raises:
+        InputError: If the file is missing, of an unknown format or malformed.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"problem file {file} does not exist" + (" (it is a folder)" if file.is_dir() else ""))
+    if Path(file.name.removesuffix(".gz")).suffix.lower() not in PROBLEM_SUFFIXES:
+        raise InputError(f"problem file {file} ends in none of {', '.join(PROBLEM_SUFFIXES)}, nor these with .gz")
+    model = pyscipopt.Model()
+    with _native_output() as messages:
+        try:
+            model.readProblem(str(file))
+        except Exception as error:
+            reason = str(error)
+        else:
+            reason = ""
+    model.hideOutput()
+    if reason:
+        raise InputError(f"SCIP cannot read {file}: {_first_message(messages) or reason}")
+    if model.getNVars(transformed=False) == 0 and model.getNConss(transformed=False) == 0:
+        raise InputError(f"SCIP found neither variables nor constraints in {file}")
+    return model
+
+
+@contextmanager
+def _native_output() -> Iterator[list[str]]:
+    """Collect what SCIP's C code writes to stdout and stderr, instead of showing it."""
+    messages: list[str] = []
+    for library in mapped_scip_libraries():
+        # Ecole, once imported, keeps SCIP's error messages to itself.
+        ctypes.CDLL(library).SCIPmessageSetErrorPrintingDefault()
+    flush = ctypes.CDLL(None).fflush
+    sys.stdout.flush()
+    sys.stderr.flush()
+    flush(None)
+    saved = [os.dup(1), os.dup(2)]
+    with tempfile.TemporaryFile() as capture:
+        os.dup2(capture.fileno(), 1)
+        os.dup2(capture.fileno(), 2)
+        try:
+            yield messages
+        finally:
+            flush(None)
+            for descriptor, original in enumerate(saved, start=1):
+                os.dup2(original, descriptor)
+                os.close(original)
+            capture.seek(0)
+            messages.extend(capture.read().decode(errors="replace").splitlines())
+
+
+def _first_message(lines: list[str]) -> str:
+    """Return the first line that names an error, without SCIP's source location."""
+    texts = [line.rpartition("ERROR:")[2].strip() for line in lines if "WARNING" not in line]
+    said = [text for text in texts if text and not text.startswith(("Error <", "read problem", "===", "input: "))]
+    return next((text for text in said if "line" in text.lower() or "error" in text.lower()), "".join(said[:1]))

@@ -1,0 +1,284 @@
+"""The branching rule plug-in: any policy branches inside SCIP, and SCIP takes over whenever in doubt."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import nan
+from time import perf_counter
+from types import MappingProxyType
+from typing import Self
+
+import numpy as np
+import pyscipopt
+
+from gnn_branching.contracts import (
+    FEATURE_SCHEMA,
+    BranchingState,
+    CandidateIndex,
+    CandidateSet,
+    FloatArray,
+    InputError,
+    Policy,
+    RuleStatistics,
+)
+from gnn_branching.solver.candidates import Candidates, HandoverError, current_candidates
+from gnn_branching.solver.features import FeatureExtractor
+from gnn_branching.solver.settings import CHOSEN_RULE_PRIORITY
+from gnn_branching.solver.verify import Verdict, verify_best
+
+RULE_NAME = "learned"
+"""The rule's name in SCIP's parameters, log and statistics."""
+
+UNSEEN_CONSTRAINTS = frozenset(
+    ("nonlinear", "SOS1", "SOS2", "indicator", "superindicator", "cardinality", "disjunction", "cumulative")
+)
+"""Constraint handlers whose constraints are not, or not wholly, rows of the LP: the policy cannot see them."""
+
+CallbackResult = dict[str, int]
+ScoreFunction = Callable[[BranchingState], FloatArray]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSettings:
+    """How a policy is used; a field left alone changes nothing.
+
+    Args:
+        candidates: Candidate set; None takes the policy's own.
+        priority: SCIP's priority of the rule.
+        max_depth: Deepest tree node the policy branches at; -1 means no limit.
+        max_decisions: Most decisions in a solve; None means no limit.
+        warm_up_nodes: Tree nodes at which SCIP's own rule branches first (it learns pseudocosts meanwhile).
+        strong_branching_top_k: Verify the policy's best k candidates by strong branching; 0 trusts the policy.
+        strong_branching_iteration_limit: LP iterations per child in this verification.
+        confidence: Least margin between the two best scores' softmax probabilities; below it SCIP's own rule decides.
+        time_limit_seconds: Wall time of one decision; after the first decision beyond it SCIP's own rule takes over.
+
+    Raises:
+        InputError: If a value is out of range.
+    """
+
+    candidates: CandidateSet | None = None
+    priority: int = CHOSEN_RULE_PRIORITY
+    max_depth: int = -1
+    max_decisions: int | None = None
+    warm_up_nodes: int = 0
+    strong_branching_top_k: int = 0
+    strong_branching_iteration_limit: int = 50
+    confidence: float = 0.0
+    time_limit_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning."""
+        limits = {
+            "max_depth": -1,
+            "warm_up_nodes": 0,
+            "strong_branching_top_k": 0,
+            "strong_branching_iteration_limit": 1,
+        }
+        for name, least in limits.items():
+            if getattr(self, name) < least:
+                raise InputError(f"{name} = {getattr(self, name)} must be at least {least}")
+        if not 0 <= self.confidence <= 1:
+            raise InputError(f"confidence = {self.confidence} must lie in [0, 1]")
+
+
+PRESETS: Mapping[str, RuleSettings] = MappingProxyType(
+    {
+        "plain": RuleSettings(),
+        "verified": RuleSettings(strong_branching_top_k=4),
+        "cautious": RuleSettings(confidence=0.1),
+        "top-of-tree": RuleSettings(max_depth=10),
+        "warm": RuleSettings(warm_up_nodes=10),
+    }
+)
+"""Named settings of the rule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionPolicy:
+    """Make a policy of a function that scores candidates.
+
+    Args:
+        function: Takes a state, returns one score per candidate.
+        name: Name for tables.
+        feature_schema: The features it reads.
+        candidate_set: The candidates it scores.
+    """
+
+    function: ScoreFunction
+    name: str = "function"
+    feature_schema: str = FEATURE_SCHEMA
+    candidate_set: CandidateSet = CandidateSet.LP
+
+    def scores(self, state: BranchingState) -> FloatArray:
+        """Return the function's scores as float64."""
+        return np.asarray(self.function(state), dtype=np.float64)
+
+
+class LearnedBranching(pyscipopt.Branchrule):
+    """Branch with a policy inside SCIP; make one with :meth:`attach`.
+
+    The rule decides at tree nodes whose LP was solved to optimality. Everywhere else, and whenever the policy fails or
+    the problem holds something a policy cannot see, it reports ``SCIP_DIDNOTRUN``, so that SCIP's own rule decides, and
+    counts why. It creates SCIP's ordinary children only: whatever a policy says, the optimum stays the same.
+    """
+
+    def __init__(self, policy: Policy, settings: RuleSettings) -> None:
+        self._policy = policy
+        self._settings = settings
+        self._candidate_set = settings.candidates or policy.candidate_set
+        self._extractor = FeatureExtractor(policy.feature_schema)
+        self._blocked = ""
+        self._reset()
+
+    @classmethod
+    def attach(
+        cls, model: pyscipopt.Model, policy: Policy | ScoreFunction, settings: RuleSettings | str = "plain"
+    ) -> Self:
+        """Add the rule to a model that has not been solved yet.
+
+        Args:
+            model: The model; it holds the rule for as long as it lives.
+            policy: A policy, or a function from a :class:`BranchingState` to one score per candidate.
+            settings: Settings, or the name of a preset.
+
+        Returns:
+            The rule; read ``statistics`` after the solve.
+
+        Raises:
+            InputError: If the model has such a rule already, the preset is unknown, or the policy needs other features.
+        """
+        if isinstance(settings, str):
+            if settings not in PRESETS:
+                raise InputError(f"preset {settings!r} is unknown; there are {', '.join(PRESETS)}")
+            settings = PRESETS[settings]
+        if f"branching/{RULE_NAME}/priority" in model.getParams():
+            raise InputError("this model has a learned branching rule already; use another model for another policy")
+        if not isinstance(policy, Policy):
+            policy = FunctionPolicy(function=policy, name=getattr(policy, "__name__", "function"))
+        rule = cls(policy, settings)
+        description = f"learned branching: {policy.name}"
+        model.includeBranchrule(rule, RULE_NAME, description, settings.priority, settings.max_depth, 1.0)
+        return rule
+
+    @property
+    def statistics(self) -> RuleStatistics:
+        """What the rule did in the current or last solve."""
+        return RuleStatistics(
+            n_decisions=self._n_decisions,
+            n_reductions=self._n_reductions,
+            decision_seconds=self._decision_seconds,
+            feature_seconds=self._feature_seconds,
+            inference_seconds=self._inference_seconds,
+            fallbacks=dict(self._fallbacks),
+        )
+
+    def branchinit(self) -> None:
+        """Start counting anew: SCIP calls this once a solve."""
+        self._reset()
+
+    def branchinitsol(self) -> None:
+        """Look for what a policy cannot see: SCIP calls this when branch and bound starts, and after a restart."""
+        handlers = {constraint.getConshdlrName() for constraint in self.model.getConss()}
+        unseen = sorted(handlers & UNSEEN_CONSTRAINTS)
+        self._blocked = f"constraint-{unseen[0]}" if unseen else ""
+
+    def branchexeclp(self, allowaddcons: bool) -> CallbackResult:
+        """Branch at a tree node with a fractional LP solution."""
+        start = perf_counter()
+        try:
+            result = self._decide()
+        except HandoverError as handover:
+            result = self._hand_over(handover.reason)
+        except Exception as error:
+            # An exception must not cross into C; SCIP's own rule can always go on from here.
+            result = self._hand_over(f"{type(error).__name__} in policy")
+        self._decision_seconds += perf_counter() - start
+        return result
+
+    def branchexecext(self, allowaddcons: bool) -> CallbackResult:
+        """Leave external candidates, which no policy has seen in training, to SCIP."""
+        return self._hand_over("external-candidates")
+
+    def branchexecps(self, allowaddcons: bool) -> CallbackResult:
+        """Leave tree nodes without a solved LP to SCIP."""
+        return self._hand_over("no-lp")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Refuse pickling: the rule belongs to one live model."""
+        raise TypeError("a LearnedBranching rule belongs to one model; send the policy's folder and attach there")
+
+    def _reset(self) -> None:
+        self._fallbacks: Counter[str] = Counter()
+        self._n_calls = self._n_decisions = self._n_reductions = 0
+        self._decision_seconds = self._feature_seconds = self._inference_seconds = 0.0
+        self._too_slow = False
+        self.last_score = nan
+
+    def _hand_over(self, reason: str) -> CallbackResult:
+        self._fallbacks[reason] += 1
+        self.last_score = nan
+        return {"result": pyscipopt.SCIP_RESULT.DIDNOTRUN}
+
+    def _decide(self) -> CallbackResult:
+        if self.model.getDepth() == 0:
+            self._extractor.note_root(self.model)
+        self._check_turn()
+        start = perf_counter()
+        candidates = current_candidates(self.model, self._candidate_set)
+        state = self._extractor.extract(self.model, candidates)
+        extracted = perf_counter()
+        self._feature_seconds += extracted - start
+        scores = self._policy.scores(state)
+        inferred = perf_counter()
+        self._inference_seconds += inferred - extracted
+        self._check_scores(scores, state.n_candidates)
+        limit = self._settings.time_limit_seconds
+        self._too_slow = limit is not None and inferred - start > limit
+        return self._branch(candidates, scores)
+
+    def _check_turn(self) -> None:
+        """Hand over where the settings or the problem say so."""
+        self._n_calls += 1
+        if self._blocked:
+            raise HandoverError(self._blocked)
+        if self._n_calls <= self._settings.warm_up_nodes:
+            raise HandoverError("warm-up")
+        if self._settings.max_decisions is not None and self._n_decisions >= self._settings.max_decisions:
+            raise HandoverError("decision-limit")
+        if self._too_slow:
+            raise HandoverError("time-limit")
+
+    def _check_scores(self, scores: FloatArray, n_candidates: int) -> None:
+        """Hand over if the scores decide nothing."""
+        if np.shape(scores) != (n_candidates,):
+            raise HandoverError("wrong-number-of-scores")
+        if not np.isfinite(scores).all():
+            raise HandoverError("score-not-finite")
+        if self._settings.confidence and n_candidates > 1:
+            second, best = np.partition(scores, -2)[-2:]
+            total = np.exp(scores - best).sum()
+            if (1.0 - np.exp(second - best)) / total < self._settings.confidence:
+                raise HandoverError("not-confident")
+
+    def _branch(self, candidates: Candidates, scores: FloatArray) -> CallbackResult:
+        best = CandidateIndex(int(np.argmax(scores)))
+        if self._settings.strong_branching_top_k > 1:
+            verdict = verify_best(
+                self.model,
+                candidates,
+                scores,
+                n_best=self._settings.strong_branching_top_k,
+                iteration_limit=self._settings.strong_branching_iteration_limit,
+            )
+            if isinstance(verdict, Verdict):
+                self._n_decisions += 1
+                self._n_reductions += 1
+                return {"result": verdict.result}
+            best = verdict
+        self.last_score = float(scores[best])
+        self.model.branchVar(candidates.variables[best])
+        self._n_decisions += 1
+        return {"result": pyscipopt.SCIP_RESULT.BRANCHED}

@@ -1,0 +1,198 @@
+"""Take labelled samples from one solve: the expert is asked at random tree nodes, and followed there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from math import inf
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pyscipopt
+
+from gnn_branching.config import CollectionConfig
+from gnn_branching.contracts import (
+    FEATURE_SCHEMA,
+    KHALIL_SCHEMA,
+    BranchingState,
+    Policy,
+    Sample,
+    SampleOrigin,
+    SolveStatus,
+)
+from gnn_branching.seeding import generator
+from gnn_branching.solver.candidates import HandoverError, current_candidates
+from gnn_branching.solver.expert import make_expert
+from gnn_branching.solver.features import FeatureExtractor
+from gnn_branching.solver.problem import read_problem
+from gnn_branching.solver.rule import LearnedBranching, RuleSettings
+from gnn_branching.solver.settings import (
+    CHOSEN_RULE_PRIORITY,
+    SolveLimits,
+    apply_settings,
+    prefer_scip_rule,
+    solve_status,
+)
+from gnn_branching.solver.solve import bound
+
+SAMPLER_PRIORITY = 2 * CHOSEN_RULE_PRIORITY
+"""The sampler goes before the exploration rule, which decides wherever the sampler does not."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Episode:
+    """What one solve gave.
+
+    Args:
+        samples: The labelled tree nodes, in the order they were met.
+        status: Why the solve ended.
+        n_tree_nodes: Tree nodes of the solve.
+        n_expert_calls: Times the expert was asked.
+        expert_seconds: Wall time inside the expert.
+        sampler_seconds: Wall time inside the sampler, the expert's included.
+        discarded: Expert calls that gave no sample, by reason.
+    """
+
+    samples: list[Sample] = field(default_factory=list)
+    status: SolveStatus = SolveStatus.OTHER_LIMIT
+    n_tree_nodes: int = 0
+    n_expert_calls: int = 0
+    expert_seconds: float = 0.0
+    sampler_seconds: float = 0.0
+    discarded: Counter[str] = field(default_factory=Counter)
+
+
+class Sampler(pyscipopt.Branchrule):
+    """Ask the expert with a fixed probability at each tree node, keep what it says, and follow it.
+
+    Args:
+        config: How samples are taken.
+        rng: Decides when to ask; one draw per tree node.
+        origin: Gives instance, episode and seed of every sample.
+    """
+
+    def __init__(self, config: CollectionConfig, rng: np.random.Generator, origin: SampleOrigin) -> None:
+        self._config = config
+        self._rng = rng
+        self._origin = origin
+        self._extractor = FeatureExtractor(KHALIL_SCHEMA if config.khalil_features else FEATURE_SCHEMA)
+        self._expert = make_expert(config.candidates, config.strong_branching_iteration_limit)
+        self.episode = Episode()
+
+    def branchexeclp(self, allowaddcons: bool) -> dict[str, int]:
+        """Sample this tree node, or leave it to the exploration rule."""
+        if self._config.khalil_features and self.model.getDepth() == 0:
+            self._extractor.note_root(self.model)
+        if self._rng.random() >= self._config.expert_probability or self._is_full():
+            return {"result": pyscipopt.SCIP_RESULT.DIDNOTRUN}
+        start = perf_counter()
+        try:
+            return self._sample()
+        except Exception as error:
+            # Nothing may cross into C; the tree node is simply not sampled.
+            reason = error.reason if isinstance(error, HandoverError) else f"{type(error).__name__}: {error}"
+            self.episode.discarded[reason] += 1
+            return {"result": pyscipopt.SCIP_RESULT.DIDNOTRUN}
+        finally:
+            self.episode.sampler_seconds += perf_counter() - start
+
+    def branchexecext(self, allowaddcons: bool) -> dict[str, int]:
+        """Leave external candidates alone."""
+        return {"result": pyscipopt.SCIP_RESULT.DIDNOTRUN}
+
+    branchexecps = branchexecext
+
+    def _is_full(self) -> bool:
+        limit = self._config.n_samples_per_episode
+        return bool(limit) and len(self.episode.samples) >= limit
+
+    def _sample(self) -> dict[str, int]:
+        model = self.model
+        candidates = current_candidates(model, self._config.candidates)
+        state = own_copy(self._extractor.extract(model, candidates))
+        self.episode.n_expert_calls += 1
+        start = perf_counter()
+        try:
+            scores = self._expert(model, candidates)
+        finally:
+            self.episode.expert_seconds += perf_counter() - start
+        self.episode.samples.append(Sample(state=state, scores=scores, origin=self._here()))
+        model.branchVar(candidates.variables[int(np.argmax(scores))])
+        if self._is_full():
+            model.interruptSolve()
+        return {"result": pyscipopt.SCIP_RESULT.BRANCHED}
+
+    def _here(self) -> SampleOrigin:
+        node = self.model.getCurrentNode()
+        return replace(
+            self._origin,
+            tree_node=int(node.getNumber()),
+            depth=int(node.getDepth()),
+            primal_bound=bound(self.model, self.model.getPrimalbound()),
+            dual_bound=bound(self.model, self.model.getDualbound()),
+        )
+
+
+def own_copy(state: BranchingState) -> BranchingState:
+    """Return a state whose arrays are no longer the extractor's."""
+    features = state.candidate_features
+    return BranchingState(
+        row_features=np.array(state.row_features),
+        variable_features=np.array(state.variable_features),
+        edge_indices=np.array(state.edge_indices),
+        edge_values=np.array(state.edge_values),
+        candidates=np.array(state.candidates),
+        candidate_features=None if features is None else np.array(features),
+    )
+
+
+def run_episode(
+    instance_path: str,
+    *,
+    episode: int,
+    scip_seed: int,
+    config: CollectionConfig,
+    instance_sha256: str,
+    exploration: Policy | None = None,
+) -> Episode:
+    """Solve one instance and sample its tree.
+
+    Args:
+        instance_path: Problem file.
+        episode: Number of the episode, kept with every sample.
+        scip_seed: SCIP's seed; it also seeds when the expert is asked.
+        config: How samples are taken.
+        instance_sha256: Hash of the file, kept with every sample.
+        exploration: The policy that branches where the expert is not asked; None for the SCIP rule that
+            ``config.exploration`` names.
+
+    Returns:
+        The samples, and where the time went. Limits in nodes give the same samples everywhere; limits in time do not.
+
+    Raises:
+        InputError: If the instance or the exploration rule is not usable.
+    """
+    model = read_problem(instance_path)
+    limits = SolveLimits(time_limit_seconds=config.time_limit_seconds, node_limit=config.node_limit or None)
+    apply_settings(model, config.settings, seed=scip_seed, limits=limits)
+    origin = SampleOrigin(
+        instance=Path(instance_path).name,
+        instance_sha256=instance_sha256,
+        episode=episode,
+        scip_seed=scip_seed,
+        tree_node=0,
+        depth=0,
+        primal_bound=inf,
+        dual_bound=-inf,
+    )
+    sampler = Sampler(config, generator(scip_seed, "ask the expert"), origin)
+    model.includeBranchrule(sampler, "sampler", "asks the expert at random", SAMPLER_PRIORITY, -1, 1.0)
+    if exploration is None:
+        prefer_scip_rule(model, config.exploration)
+    else:
+        LearnedBranching.attach(model, exploration, RuleSettings(candidates=config.candidates))
+    model.optimize()
+    sampler.episode.status = solve_status(model)
+    sampler.episode.n_tree_nodes = int(model.getNTotalNodes())
+    return sampler.episode

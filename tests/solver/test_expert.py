@@ -1,0 +1,91 @@
+"""Labels are right: the expert's scores are those of SCIP's own strong branching of each candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import ecole
+import numpy as np
+import pyscipopt
+import pytest
+
+from gnn_branching.config import CollectionConfig
+from gnn_branching.contracts import CandidateSet
+from gnn_branching.solver.candidates import Candidates, HandoverError
+from gnn_branching.solver.expert import limited_strong_branching, make_expert
+from gnn_branching.solver.sampling import run_episode
+from tests.conftest import SMALL_FAMILIES
+from tests.solver.probe import probe
+
+
+@pytest.mark.parametrize("family", SMALL_FAMILIES)
+@pytest.mark.parametrize("kind", CandidateSet)
+def test_scores_equal_scips_own_strong_branching(
+    small_instances: Mapping[str, list[Path]], family: str, kind: CandidateSet
+) -> None:
+    expert = make_expert(kind)
+
+    def check(model: pyscipopt.Model, candidates: Candidates) -> np.ndarray:
+        scores = expert(model, candidates)
+        assert np.isfinite(scores).all()
+        # One by one: getVarStrongbranch for each candidate, combined by SCIP's score function.
+        np.testing.assert_allclose(scores, limited_strong_branching(model, candidates, -1), rtol=1e-6, atol=0)
+        return scores
+
+    assert sum(probe(path, check, kind=kind, n_nodes=8) for path in small_instances[family][:3]) > 5
+
+
+def test_other_candidates_than_the_experts_are_refused(small_instances: Mapping[str, list[Path]]) -> None:
+    """Pseudo candidates asked of an expert for LP candidates have NaN labels: they must never become samples."""
+    seen = []
+
+    def check(model: pyscipopt.Model, candidates: Candidates) -> None:
+        scorer = ecole.observation.StrongBranchingScores(False)
+        raw = scorer.extract(ecole.scip.Model.from_pyscipopt(model), False)[candidates.indices]
+        seen.append(np.isnan(raw).any())
+        with pytest.raises(HandoverError, match="expert-score-undefined"):
+            make_expert(CandidateSet.LP)(model, candidates)
+
+    assert probe(small_instances["combinatorial-auction"][1], check, kind=CandidateSet.PSEUDO, n_nodes=5) > 1
+    assert all(seen)
+
+
+def test_the_iteration_limit_changes_scores_and_leaves_scip_alone(small_instances: Mapping[str, list[Path]]) -> None:
+    differs = []
+
+    def check(model: pyscipopt.Model, candidates: Candidates) -> None:
+        before = [variable.getLPSol() for variable in candidates.variables]
+        full, limited = (limited_strong_branching(model, candidates, limit) for limit in (-1, 1))
+        assert before == [variable.getLPSol() for variable in candidates.variables]
+        assert (limited <= full * (1 + 1e-9)).all()
+        differs.append(not np.allclose(full, limited))
+
+    assert probe(small_instances["set-cover"][1], check, n_nodes=5) > 1
+    assert any(differs)
+
+
+@pytest.mark.parametrize("kind", CandidateSet)
+def test_an_episode_gives_the_same_samples_twice(small_instances: Mapping[str, list[Path]], kind: CandidateSet) -> None:
+    config = CollectionConfig(expert_probability=0.3, node_limit=40, candidates=kind)
+    path = str(small_instances["combinatorial-auction"][1])
+    first, second = (
+        run_episode(path, episode=5, scip_seed=11, config=config, instance_sha256="0" * 64) for _ in range(2)
+    )
+    assert len(first.samples) == len(second.samples) > 2
+    for one, other in zip(first.samples, second.samples, strict=True):
+        np.testing.assert_array_equal(one.scores, other.scores)
+        np.testing.assert_array_equal(one.state.variable_features, other.state.variable_features)
+        np.testing.assert_array_equal(one.state.edge_values, other.state.edge_values)
+        assert one.origin == other.origin
+    assert first.samples[0].origin.episode == 5
+    assert not first.discarded
+    depths = [sample.origin.depth for sample in first.samples]
+    assert len({sample.origin.tree_node for sample in first.samples}) == len(depths)
+
+
+def test_an_episode_stops_at_its_sample_limit(small_instances: Mapping[str, list[Path]]) -> None:
+    config = CollectionConfig(expert_probability=1.0, n_samples_per_episode=3)
+    path = str(small_instances["set-cover"][1])
+    episode = run_episode(path, episode=0, scip_seed=0, config=config, instance_sha256="")
+    assert len(episode.samples) == 3

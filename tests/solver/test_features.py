@@ -1,0 +1,142 @@
+"""Features read through Ecole agree with what PySCIPOpt says of the same LP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyscipopt
+import pytest
+
+from gnn_branching.contracts import KHALIL_SCHEMA, ROW_FEATURES, VARIABLE_FEATURES, CandidateSet, InputError
+from gnn_branching.solver.candidates import Candidates, HandoverError, current_candidates
+from gnn_branching.solver.features import FeatureExtractor
+from tests.conftest import SMALL_FAMILIES
+from tests.solver.probe import probe
+
+COLUMN = {name: position for position, name in enumerate(VARIABLE_FEATURES)}
+
+
+def expected_columns(model: pyscipopt.Model) -> dict[str, np.ndarray]:
+    """Compute feature columns from PySCIPOpt alone, in the order of the transformed variables."""
+    variables = model.getVars(transformed=True)
+    norm = np.linalg.norm([variable.getObj() for variable in variables]) or 1.0
+    # PySCIPOpt gives reduced costs in the original problem's sense, Ecole in that of SCIP's minimisation.
+    sense = -1.0 if model.getObjectiveSense() == "maximize" else 1.0
+    columns = [variable.getCol() for variable in variables]
+    solution = np.array([variable.getLPSol() for variable in variables])
+    lower = np.array([column.getLb() for column in columns])
+    upper = np.array([column.getUb() for column in columns])
+    basis = [column.getBasisStatus() for column in columns]
+    integral = np.array([variable.vtype() != "CONTINUOUS" for variable in variables])
+    incumbent = model.getBestSol() if model.getNSols() else None
+    values = {
+        "objective": np.array([variable.getObj() for variable in variables]) / norm,
+        "is_type_binary": np.array([variable.vtype() == "BINARY" for variable in variables], dtype=float),
+        "is_type_continuous": (~integral).astype(float),
+        "has_lower_bound": np.array([not model.isInfinity(-bound) for bound in lower], dtype=float),
+        "has_upper_bound": np.array([not model.isInfinity(bound) for bound in upper], dtype=float),
+        "normed_reduced_cost": sense * np.array([model.getVarRedcost(variable) for variable in variables]) / norm,
+        "solution_value": solution,
+        "solution_frac": np.array([model.feasFrac(v) if i else 0.0 for v, i in zip(solution, integral, strict=True)]),
+        "is_solution_at_lower_bound": np.array([model.isEQ(v, b) for v, b in zip(solution, lower, strict=True)]),
+        "is_solution_at_upper_bound": np.array([model.isEQ(v, b) for v, b in zip(solution, upper, strict=True)]),
+        "scaled_age": np.array([column.getAge() for column in columns]) / (model.getNLPs() + 5.0),
+        "is_basis_lower": np.array([status == "lower" for status in basis], dtype=float),
+        "is_basis_basic": np.array([status == "basic" for status in basis], dtype=float),
+        "is_basis_upper": np.array([status == "upper" for status in basis], dtype=float),
+    }
+    if incumbent is not None:
+        values["incumbent_value"] = np.array([model.getSolVal(incumbent, variable) for variable in variables])
+        values["average_incumbent_value"] = np.array([variable.getAvgSol() for variable in variables])
+    return values
+
+
+@pytest.mark.parametrize("family", SMALL_FAMILIES)
+@pytest.mark.parametrize("settings", ["paper", "default"])
+def test_variable_features_agree_with_pyscipopt(
+    small_instances: Mapping[str, list[Path]], family: str, settings: str
+) -> None:
+    def check(model: pyscipopt.Model, candidates: Candidates) -> None:
+        state = FeatureExtractor().extract(model, candidates)
+        for name, expected in expected_columns(model).items():
+            np.testing.assert_allclose(
+                state.variable_features[:, COLUMN[name]], expected, rtol=1e-12, atol=1e-12, err_msg=name
+            )
+
+    seen = sum(probe(path, check, settings=settings) for path in small_instances[family])
+    assert seen > 10
+
+
+@pytest.mark.parametrize("family", SMALL_FAMILIES)
+def test_rows_and_edges_rebuild_the_lp(small_instances: Mapping[str, list[Path]], family: str) -> None:
+    def check(model: pyscipopt.Model, candidates: Candidates) -> None:
+        state = FeatureExtractor().extract(model, candidates)
+        dense = np.zeros((state.n_rows, state.n_variables))
+        np.add.at(dense, (state.edge_indices[0], state.edge_indices[1]), state.edge_values)
+        assert (np.diff(state.edge_indices[0]) >= 0).all()
+        expected_rows, expected_bias, expected_dual = [], [], []
+        objective_norm = np.linalg.norm([variable.getObj() for variable in model.getVars(transformed=True)]) or 1.0
+        for row in model.getLPRowsData():
+            values = np.array(row.getVals())
+            positions = [column.getLPPos() for column in row.getCols()]
+            norm = np.linalg.norm(values) or 1.0
+            for side, sign in ((row.getLhs(), -1.0), (row.getRhs(), 1.0)):
+                if not model.isInfinity(abs(side)):
+                    line = np.zeros(state.n_variables)
+                    line[positions] = sign * values / norm
+                    expected_rows.append(line)
+                    expected_bias.append(sign * (side - row.getConstant()) / norm)
+                    expected_dual.append(sign * row.getDualsol() / (norm * objective_norm))
+        np.testing.assert_allclose(dense, np.array(expected_rows), rtol=1e-12, atol=1e-12)
+        bias = state.row_features[:, ROW_FEATURES.index("bias")]
+        np.testing.assert_allclose(bias, expected_bias, rtol=1e-12, atol=1e-12)
+        dual = state.row_features[:, ROW_FEATURES.index("dual_solution_value")]
+        np.testing.assert_allclose(dual, expected_dual, rtol=1e-9, atol=1e-9)
+
+    assert sum(probe(path, check, n_nodes=10) for path in small_instances[family][:3]) > 3
+
+
+def test_lp_candidates_are_exactly_the_fractional_integer_variables(small_instances: Mapping[str, list[Path]]) -> None:
+    def check(model: pyscipopt.Model, candidates: Candidates) -> None:
+        state = FeatureExtractor().extract(model, candidates)
+        fraction = state.variable_features[:, COLUMN["solution_frac"]]
+        assert set(candidates.indices.tolist()) == set(np.flatnonzero(fraction > 1e-6).tolist())
+
+    assert sum(probe(path, check) for path in small_instances["combinatorial-auction"][:3]) > 3
+
+
+def test_a_wrong_index_is_noticed(small_instances: Mapping[str, list[Path]]) -> None:
+    def check(model: pyscipopt.Model, candidates: Candidates) -> None:
+        shifted = Candidates(
+            variables=candidates.variables,
+            indices=np.roll(candidates.indices, 1),
+            lp_values=candidates.lp_values,
+        )
+        if len(set(candidates.lp_values.tolist())) > 1:
+            with pytest.raises(HandoverError, match="index-mismatch"):
+                FeatureExtractor().extract(model, shifted)
+
+    assert sum(probe(path, check) for path in small_instances["set-cover"][:3]) > 3
+
+
+def test_khalil_features_cover_every_candidate(small_instances: Mapping[str, list[Path]]) -> None:
+    extractor = FeatureExtractor(KHALIL_SCHEMA)
+
+    def check(model: pyscipopt.Model, candidates: Candidates) -> None:
+        if model.getDepth() == 0:
+            extractor.note_root(model)
+        for kind in CandidateSet:
+            current = current_candidates(model, kind)
+            features = extractor.extract(model, current).candidate_features
+            assert features is not None
+            assert features.shape == (len(current.variables), 72)
+            assert np.isfinite(features).all()
+
+    assert sum(probe(path, check, n_nodes=10) for path in small_instances["set-cover"][:3]) > 3
+
+
+def test_an_unknown_schema_is_refused() -> None:
+    with pytest.raises(InputError, match="'other' are unknown; allowed"):
+        FeatureExtractor("other")
