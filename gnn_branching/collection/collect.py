@@ -1,0 +1,219 @@
+"""Collect a dataset: the first n samples in episode order, whoever ran the episodes and however often it was killed."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from gnn_branching.collection.job import EpisodeJob, LoadPolicy, Sampler, collect_episode, make_job, sample_with_scip
+from gnn_branching.collection.ledger import SetAside, SplitLedger
+from gnn_branching.collection.progress import CollectionProgress
+from gnn_branching.config import ExperimentConfig, to_mapping
+from gnn_branching.contracts import InputError, InstanceFile
+from gnn_branching.durable import explain_write_error, remove_partial_files
+from gnn_branching.execution import outcomes_of
+from gnn_branching.execution.protocol import Executor
+from gnn_branching.instances import InstanceSplits
+from gnn_branching.provenance import collect_provenance, file_sha256
+from gnn_branching.shards import DatasetDescription, read_description, write_description
+from gnn_branching.shards.description import DESCRIPTION_NAME, SPLITS, parse_description
+
+MOST_EPISODES = 10**6
+"""More episodes than a split can have: their numbers have six digits."""
+N_BARREN_EPISODES = 200
+"""So many episodes in a row without a sample end a collection: it would not end by itself."""
+
+Report = Callable[[CollectionProgress], None]
+
+
+def collect_dataset(
+    config: ExperimentConfig,
+    instances: InstanceSplits,
+    dataset: Path,
+    executor: Executor,
+    *,
+    load_policy: LoadPolicy | None = None,
+    sampler: Sampler = sample_with_scip,
+    on_progress: Report = lambda progress: None,
+) -> DatasetDescription:
+    """Collect what of a dataset is missing.
+
+    Every episode is committed whole as soon as it is done; kill this process at any moment and call again to go on.
+    The same configuration, seed and instances give the same files, bit for bit, as long as no limit in time strikes.
+
+    Args:
+        config: The experiment; its seed and the sections on instances and collection matter.
+        instances: What to solve.
+        dataset: Folder of the dataset; made if it is not there.
+        executor: Runs the episodes.
+        load_policy: Loads the policy that ``config.collection.exploration`` names, if it names one.
+        sampler: Solves and samples.
+        on_progress: Called after every episode.
+
+    Returns:
+        The finished dataset's description.
+
+    Raises:
+        InputError: If the folder holds another dataset, the disk is full, or episodes give no samples.
+    """
+    wanted = config.collection
+    counts = dict(zip(SPLITS, (wanted.n_train_samples, wanted.n_valid_samples, wanted.n_test_samples), strict=True))
+    with _locked(dataset):
+        description = _begin(dataset, make_recipe(config, instances))
+        for split, n_wanted in counts.items():
+            job_of = partial(
+                make_job,
+                config.seed,
+                split,
+                instances=instances.of(split),
+                config=wanted,
+                sampler=sampler,
+                load_policy=load_policy,
+            )
+            ledger = SplitLedger.load(dataset, split, n_wanted)
+            on_progress(ledger.progress)
+            collect_split(ledger, job_of, executor, on_progress)
+            found = ledger.describe()
+            before = description.splits.get(split)
+            # Samples beyond a smaller number asked for now were once asked for, and stay.
+            ledger.drop_after(max(found.n_episodes, before.n_episodes if before else 0))
+            description = replace(description, splits={**description.splits, split: found})
+            write_description(dataset, description)
+    return read_description(dataset)
+
+
+def collect_split(
+    ledger: SplitLedger, job_of: Callable[[int], EpisodeJob], executor: Executor, on_progress: Report
+) -> None:
+    """Run episodes until a split is complete; closing down stops those that are no longer needed."""
+    if ledger.is_complete:
+        return
+    plan = EpisodePlan(ledger, job_of)
+    with closing(outcomes_of(executor, collect_episode, plan)) as outcomes:
+        for outcome in outcomes:
+            job = plan.job(outcome.index)
+            if outcome.result is not None:
+                ledger.commit(job.episode, outcome.result.content, outcome.result.n_samples)
+            else:
+                ledger.put_aside(
+                    SetAside(
+                        split=job.split,
+                        episode=job.episode,
+                        instance=job.instance.path,
+                        scip_seed=job.scip_seed,
+                        reason=outcome.failure,
+                    )
+                )
+            on_progress(ledger.progress)
+            if ledger.is_complete:
+                return
+            if ledger.n_barren >= N_BARREN_EPISODES:
+                raise InputError(_explain_barren(ledger))
+
+
+class EpisodePlan(Sequence[EpisodeJob]):
+    """Jobs of the episodes that are not settled yet, made when asked for; ends once no more need to be started."""
+
+    def __init__(self, ledger: SplitLedger, job_of: Callable[[int], EpisodeJob]) -> None:
+        self._ledger = ledger
+        self._job_of = job_of
+        settled = {*ledger.committed, *ledger.set_aside}
+        self._candidates = (number for number in range(MOST_EPISODES) if number not in settled)
+        self._episodes: list[int] = []
+
+    def __len__(self) -> int:
+        """Return how many jobs there can be at most."""
+        return MOST_EPISODES
+
+    def __getitem__(self, index: int) -> EpisodeJob:  # type: ignore[override]
+        """Return a job; raises IndexError once enough samples are on disk."""
+        if index == len(self._episodes) and not self._ledger.has_enough:
+            self._episodes.append(next(self._candidates))
+        return self.job(index)
+
+    def job(self, index: int) -> EpisodeJob:
+        """Return a job that was asked for before."""
+        return self._job_of(self._episodes[index])
+
+
+def make_recipe(config: ExperimentConfig, instances: InstanceSplits) -> dict[str, object]:
+    """Return, as plain values, what the samples are a function of; how many there are is not part of it."""
+    collection = to_mapping(config.collection)
+    for split in SPLITS:
+        del collection[f"n_{split}_samples"]
+    recipe: dict[str, object] = {"seed": config.seed, "collection": collection}
+    recipe["instances"] = {split: _digest(instances.of(split)) for split in SPLITS}
+    packages = collect_provenance().packages
+    recipe["versions"] = {name: packages.get(name, "") for name in ("pyscipopt", "ecole-fork")}
+    policy = Path(config.collection.exploration)
+    if policy.is_dir():
+        recipe["exploration_sha256"] = {
+            str(path.relative_to(policy)): file_sha256(path) for path in sorted(policy.rglob("*")) if path.is_file()
+        }
+    return recipe
+
+
+def _begin(dataset: Path, recipe: Mapping[str, object]) -> DatasetDescription:
+    """Claim a folder for a recipe, or check that it is the same one."""
+    remove_partial_files(dataset)
+    path = dataset / DESCRIPTION_NAME
+    if path.exists():
+        known = parse_description(path.read_bytes(), str(path))
+        difference = _first_difference(known.recipe, recipe)
+        if difference:
+            raise InputError(f"{dataset} holds samples of another recipe ({difference}); choose another folder")
+        return known
+    provenance = collect_provenance()
+    description = DatasetDescription(
+        recipe=recipe,
+        provenance={"packages": provenance.packages, "python": provenance.python, "machine": provenance.machine},
+    )
+    write_description(dataset, description)
+    return description
+
+
+def _first_difference(known: Mapping[str, object], asked: Mapping[str, object], prefix: str = "") -> str:
+    for key in sorted({*known, *asked}):
+        there, here = known.get(key), asked.get(key)
+        if isinstance(there, Mapping) and isinstance(here, Mapping):
+            if inner := _first_difference(there, here, f"{prefix}{key}."):
+                return inner
+        elif there != here:
+            return f"{prefix}{key} is {there!r} there, {here!r} asked"
+    return ""
+
+
+def _digest(instances: Sequence[InstanceFile]) -> str:
+    return hashlib.sha256("\n".join(instance.sha256 for instance in instances).encode()).hexdigest()
+
+
+def _explain_barren(ledger: SplitLedger) -> str:
+    reasons = [entry.reason for entry in ledger.set_aside.values()]
+    hint = (
+        f"{len(reasons)} failed, the last with: {reasons[-1]}"
+        if reasons
+        else "their trees are too small; raise expert_probability or take harder instances"
+    )
+    return f"{ledger.n_barren} episodes in a row gave no {ledger.split} sample; {hint}"
+
+
+@contextmanager
+def _locked(dataset: Path) -> Generator[None, None, None]:
+    """Keep a second collector away; the lock dies with its process, however that dies."""
+    path = dataset / ".lock"
+    try:
+        dataset.mkdir(parents=True, exist_ok=True)
+        stream = path.open("w")
+    except OSError as error:
+        raise explain_write_error(path, error) from None
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another process is collecting into {dataset}; wait for it or choose another") from None
+        yield
