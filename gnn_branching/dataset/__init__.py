@@ -1,0 +1,1 @@
+"""Samples to PyTorch Geometric batches: streamed, ragged, without padding."""

@@ -1,0 +1,57 @@
+"""Where samples come from: random access behind a protocol, so that batching knows no file format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from gnn_branching.contracts import Sample
+
+
+@runtime_checkable
+class SampleSource(Protocol):
+    """Random access to samples; reading one must not keep it alive."""
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        ...
+
+    def __getitem__(self, index: int, /) -> Sample:
+        """Return sample ``index``, 0 <= index < len."""
+        ...
+
+
+class MemorySource:
+    """Samples held in memory.
+
+    Args:
+        samples: The samples, in the order of their indices.
+    """
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self._samples = tuple(samples)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self._samples[index]
+
+
+class SubsetSource:
+    """Some samples of another source, by index.
+
+    Args:
+        source: The whole.
+        indices: Which samples, in their new order.
+    """
+
+    def __init__(self, source: SampleSource, indices: Sequence[int]) -> None:
+        self._source = source
+        self._indices = tuple(indices)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self._source[self._indices[index]]

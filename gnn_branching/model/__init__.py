@@ -1,0 +1,1 @@
+"""The bipartite graph network: layers, fused kernels, checkpoint."""

@@ -1,0 +1,162 @@
+"""The bipartite graph convolutional network that scores branching candidates (Gasse et al. 2019, section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from gnn_branching.config import ModelConfig
+from gnn_branching.contracts import ROW_FEATURES, VARIABLE_FEATURES
+from gnn_branching.model.convolution import HalfConvolution
+from gnn_branching.model.incidence import group_edges
+from gnn_branching.model.prenorm import PreNorm, PrenormObserved
+
+Implementation = Literal["fused", "reference"]
+
+
+class GraphBatch(Protocol):
+    """One graph, or several put side by side with their indices shifted.
+
+    Attributes:
+        row_features: (n_rows, 5).
+        edge_index: int64, (2, n_edges): row, then variable.
+        edge_values: (n_edges,).
+        variable_features: (n_variables, 19).
+        candidates: int64, (n_candidates,): distinct variables.
+    """
+
+    row_features: Tensor
+    edge_index: Tensor
+    edge_values: Tensor
+    variable_features: Tensor
+    candidates: Tensor
+
+
+class BipartiteGCNN(nn.Module):
+    """Rounds of variable-to-row, then row-to-variable half-convolutions, and a score per candidate.
+
+    Args:
+        config: Width, rounds, aggregation, dropout.
+        implementation: ``fused`` computes exactly what is needed for the candidates' scores, fast, with first
+            derivatives; ``reference`` is the published network in PyTorch Geometric, differentiable without limits.
+            Both have the same weights and the same ``state_dict``.
+    """
+
+    def __init__(self, config: ModelConfig, implementation: Implementation = "fused") -> None:
+        super().__init__()
+        self.config = config
+        self.implementation: Implementation = implementation
+        width = config.hidden_size
+        half = _half_convolution(implementation)
+        self.row_embedding = _embedding(len(ROW_FEATURES), width)
+        self.edge_norm = PreNorm(1)
+        self.variable_embedding = _embedding(len(VARIABLE_FEATURES), width)
+        self.to_rows = nn.ModuleList(half(width, config.aggregation) for _ in range(config.n_rounds))
+        self.to_variables = nn.ModuleList(half(width, config.aggregation) for _ in range(config.n_rounds))
+        self.head = nn.Sequential(
+            nn.Linear(width, width), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(width, 1, bias=False)
+        )
+        self.apply(_initialise)
+
+    def forward(
+        self,
+        row_features: Tensor,
+        edge_index: Tensor,
+        edge_values: Tensor,
+        variable_features: Tensor,
+        candidates: Tensor,
+    ) -> Tensor:
+        """Return one logit per candidate, (n_candidates,); see :class:`GraphBatch` for the arguments."""
+        rows: Tensor = self.row_embedding(row_features)
+        values: Tensor = self.edge_norm(edge_values[:, None])[:, 0]
+        variables: Tensor = self.variable_embedding(variable_features)
+        convolve = self._fused if self.implementation == "fused" else self._reference
+        logits: Tensor = self.head(convolve(rows, edge_index, values, variables, candidates))
+        return logits[:, 0]
+
+    def score(self, batch: GraphBatch) -> Tensor:
+        """Return one logit per candidate of a batch."""
+        logits: Tensor = self(
+            batch.row_features, batch.edge_index, batch.edge_values, batch.variable_features, batch.candidates
+        )
+        return logits
+
+    @torch.no_grad()
+    def fit_prenorm(self, batches: Iterable[GraphBatch]) -> None:
+        """Fit every prenorm layer once, in network order, each with the ones before it already active; then freeze.
+
+        Args:
+            batches: Gone through once per layer, so an iterator that is used up will not do.
+
+        Raises:
+            ValueError: If ``batches`` can be gone through only once, or holds no edge.
+        """
+        if isinstance(batches, Iterator):
+            raise ValueError("fit_prenorm goes through the batches several times: give a list or a data loader")
+        for layer in self._prenorms():
+            layer.start()
+            for batch in batches:
+                try:
+                    self.score(batch)
+                except PrenormObserved:
+                    continue
+            layer.finish()
+
+    def _prenorms(self) -> Iterator[PreNorm]:
+        """Yield the prenorm layers in the order the data meet them."""
+        yield from _prenorms_in(self.row_embedding)
+        yield self.edge_norm
+        yield from _prenorms_in(self.variable_embedding)
+        for to_rows, to_variables in zip(self.to_rows, self.to_variables, strict=True):
+            yield from _prenorms_in(to_rows)
+            yield from _prenorms_in(to_variables)
+
+    def _fused(self, rows: Tensor, edge_index: Tensor, values: Tensor, variables: Tensor, candidates: Tensor) -> Tensor:
+        """Convolve; the last half-convolution computes the candidates alone, except for prenorm statistics."""
+        by_row = group_edges(edge_index[0], edge_index[1], rows.shape[0])
+        last = len(self.to_rows) - 1
+        fitting = any(layer.observing for layer in _prenorms_in(self.to_variables))
+        for i, (to_rows, to_variables) in enumerate(zip(self.to_rows, self.to_variables, strict=True)):
+            rows = to_rows(rows, variables, by_row, values)
+            keep = candidates if i == last and not fitting else None
+            by_variable = group_edges(edge_index[1], edge_index[0], variables.shape[0], keep=keep)
+            kept = variables if keep is None else variables[keep]
+            variables = to_variables(kept, rows, by_variable, values)
+        return variables
+
+    def _reference(
+        self, rows: Tensor, edge_index: Tensor, values: Tensor, variables: Tensor, candidates: Tensor
+    ) -> Tensor:
+        """Convolve as published: every variable, every layer."""
+        for to_rows, to_variables in zip(self.to_rows, self.to_variables, strict=True):
+            rows = to_rows(rows, variables, edge_index.flip(0), values)
+            variables = to_variables(variables, rows, edge_index, values)
+        return variables[candidates]
+
+
+def _half_convolution(implementation: Implementation) -> type[nn.Module]:
+    if implementation == "fused":
+        return HalfConvolution
+    from gnn_branching.model.reference import ReferenceHalfConvolution  # PyTorch Geometric takes a second to import
+
+    return ReferenceHalfConvolution
+
+
+def _embedding(n_features: int, width: int) -> nn.Sequential:
+    return nn.Sequential(
+        PreNorm(n_features), nn.Linear(n_features, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
+    )
+
+
+def _prenorms_in(module: nn.Module) -> Iterator[PreNorm]:
+    return (part for part in module.modules() if isinstance(part, PreNorm))
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.orthogonal_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

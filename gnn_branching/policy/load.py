@@ -1,0 +1,94 @@
+"""Find and load policies by name, folder or hub address."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol, cast
+
+from gnn_branching.contracts import CandidateSet, InputError, Policy
+from gnn_branching.policy.card import CARD_FILE, WEIGHTS_FILE, PolicyCard, read_card
+from gnn_branching.policy.graph import GraphPolicy
+
+SHIPPED = Path(__file__).parent / "shipped"
+HUB_PREFIX = "hf://"
+RUN_SUBFOLDER = "policy"
+"""Where ``train-policy`` puts a policy within a run; the run's name is the better one."""
+
+
+class LoadedPolicy(Policy, Protocol):
+    """A policy from a folder."""
+
+    @property
+    def candidate_set(self) -> CandidateSet:
+        """The candidate set it was trained on, and must branch on."""
+        ...
+
+    def warm_up(self) -> None:
+        """Load and compile whatever the first decision needs."""
+        ...
+
+
+def list_policies() -> dict[str, PolicyCard]:
+    """Return the policies that ship with the package, by name."""
+    return {folder.name: read_card(folder) for folder in _shipped()}
+
+
+def load_policy(name_or_path: str | Path, *, device: str = "cpu") -> LoadedPolicy:
+    """Load a policy.
+
+    Args:
+        name_or_path: Name of a shipped policy, folder of a policy, or ``hf://owner/name`` on the Hugging Face Hub.
+        device: ``cpu`` for the compiled runtime, or a PyTorch device.
+
+    Raises:
+        InputError: If there is no such policy, or it is damaged or of another version.
+    """
+    folder, name = _find(str(name_or_path))
+    from gnn_branching.policy.baselines import is_baseline, load_baseline  # compiles loops of its own
+
+    return cast(LoadedPolicy, load_baseline(folder, name)) if is_baseline(folder) else GraphPolicy(folder, name, device)
+
+
+def push_policy(folder: Path, repository: str) -> str:
+    """Upload a policy folder to the Hugging Face Hub, privately unless the repository exists; return its address.
+
+    Raises:
+        InputError: If the folder is not a policy.
+    """
+    from huggingface_hub import HfApi
+
+    read_card(folder)
+    hub = HfApi()
+    hub.create_repo(repository, private=True, exist_ok=True)
+    hub.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=[CARD_FILE, WEIGHTS_FILE])
+    return HUB_PREFIX + repository
+
+
+def _find(name_or_path: str) -> tuple[Path, str]:
+    """Return a policy's folder and name."""
+    for folder in _shipped():
+        if folder.name == name_or_path:
+            return folder, folder.name
+    if name_or_path.startswith(HUB_PREFIX):
+        return _download(name_or_path.removeprefix(HUB_PREFIX)), name_or_path
+    folder = Path(name_or_path)
+    if folder.is_dir():
+        resolved = folder.resolve()
+        return folder, resolved.parent.name if resolved.name == RUN_SUBFOLDER else resolved.name
+    known = ", ".join(folder.name for folder in _shipped()) or "none ships with this version"
+    raise InputError(f"policy {name_or_path!r} is neither a folder nor a known policy; known: {known}")
+
+
+def _download(repository: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repository, allow_patterns=[CARD_FILE, WEIGHTS_FILE]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"policy {HUB_PREFIX}{repository} cannot be fetched: {reason}") from None
+
+
+def _shipped() -> list[Path]:
+    return sorted(path.parent for path in SHIPPED.glob(f"*/{CARD_FILE}"))

@@ -1,0 +1,97 @@
+"""Write a policy folder, all of it or nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safetensors.numpy import save as pack_tensors
+
+from gnn_branching.config import ExperimentConfig, parse_config
+from gnn_branching.contracts import FEATURE_SCHEMA
+from gnn_branching.durable import PARTIAL_SUFFIX, explain_write_error, flush_folder, write_durably
+from gnn_branching.policy.card import CARD_FILE, GCNN, NORMALISATION, WEIGHTS_FILE, PolicyCard
+from gnn_branching.provenance import collect_provenance
+
+if TYPE_CHECKING:
+    from gnn_branching.model.network import BipartiteGCNN
+
+
+def save_policy(
+    folder: Path, network: BipartiteGCNN, *, config: Mapping[str, object], metrics: Mapping[str, float]
+) -> PolicyCard:
+    """Write a trained network as a policy folder, replacing the one that may be there.
+
+    Args:
+        folder: Where; its name is the policy's name.
+        network: The network, prenorm fitted; on any device, of any precision (float32 is stored).
+        config: The whole experiment, as ``config.to_mapping`` gives it.
+        metrics: Figures on held-out samples.
+
+    Returns:
+        The card written.
+
+    Raises:
+        InputError: If the folder cannot be written; what was there before is kept.
+    """
+    experiment = parse_config(config, source="the policy's configuration")
+    tensors = {name: value.detach().float().cpu().contiguous().numpy() for name, value in network.state_dict().items()}
+    weights = pack_tensors(tensors)
+    card = PolicyCard(
+        kind=GCNN,
+        feature_schema=FEATURE_SCHEMA,
+        candidates=experiment.collection.candidates,
+        family=_family(experiment),
+        sizes=experiment.instances.sizes,
+        seed=experiment.seed,
+        architecture=network.config,
+        normalisation=NORMALISATION,
+        n_parameters=sum(parameter.numel() for parameter in network.parameters()),
+        weights_sha256=sha256(weights).hexdigest(),
+        metrics=dict(metrics),
+        experiment=config,
+        versions=asdict(collect_provenance()),
+    )
+    write_policy(folder, card, weights)
+    return card
+
+
+def write_policy(folder: Path, card: PolicyCard, weights: bytes) -> None:
+    """Write a card and the weights it describes; see :func:`save_policy`."""
+    with _replacing(folder) as fresh:
+        write_durably(fresh / WEIGHTS_FILE, weights)
+        write_durably(fresh / CARD_FILE, card.to_json().encode())
+
+
+def _family(experiment: ExperimentConfig) -> str:
+    source = experiment.instances.folder
+    return experiment.instances.family if source is None else source.name
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """Yield an empty neighbour of ``folder`` that takes its place if all goes well, and is removed otherwise."""
+    fresh, old = (folder.with_name(f".{folder.name}.{os.getpid()}{end}") for end in (PARTIAL_SUFFIX, ".old"))
+    try:
+        for leftover in (fresh, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        yield fresh
+        if folder.exists():
+            folder.rename(old)
+        fresh.rename(folder)
+        flush_folder(folder.parent)
+    except OSError as error:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        raise explain_write_error(folder, error) from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)

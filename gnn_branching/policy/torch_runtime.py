@@ -1,0 +1,49 @@
+"""The network on a PyTorch device, for GPUs and for comparison."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gnn_branching.contracts import BranchingState, FloatArray, InputError
+from gnn_branching.model.network import BipartiteGCNN
+
+
+class TorchNetwork:
+    """A network that scores states with PyTorch.
+
+    Args:
+        network: The network, of either implementation; moved to the device, in evaluation mode.
+        device: As PyTorch names it.
+
+    Raises:
+        InputError: If PyTorch does not have the device.
+    """
+
+    def __init__(self, network: BipartiteGCNN, device: str = "cpu") -> None:
+        try:
+            self._network, self._device = network.to(device).eval(), torch.device(device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"device {device!r} cannot be used ({reason}); allowed here: cpu") from None
+
+    @torch.inference_mode()
+    def logits(self, state: BranchingState) -> FloatArray:
+        """Return one logit per candidate, float64, (n_candidates,)."""
+        return np.asarray(self._network(*self.tensors(state)).double().cpu().numpy())
+
+    def tensors(self, state: BranchingState) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Return a state as the network's arguments, in its precision."""
+        dtype = next(self._network.parameters()).dtype
+
+        def floats(array: FloatArray) -> Tensor:
+            return torch.from_numpy(array).to(self._device, dtype)
+
+        return (
+            floats(state.row_features),
+            torch.from_numpy(state.edge_indices).to(self._device),
+            floats(state.edge_values),
+            floats(state.variable_features),
+            torch.from_numpy(state.candidates).to(self._device),
+        )

@@ -1,0 +1,57 @@
+"""States, random and awkward, and a saved policy."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gnn_branching.config import ExperimentConfig, ModelConfig, to_mapping
+from gnn_branching.contracts import BranchingState
+from gnn_branching.model.network import BipartiteGCNN
+from gnn_branching.policy.save import save_policy
+from gnn_branching.policy.torch_runtime import TorchNetwork
+
+
+def make_state(
+    n_rows: int = 40, n_variables: int = 60, n_edges: int = 300, n_candidates: int = 11, *, seed: int = 0
+) -> BranchingState:
+    random = np.random.default_rng(seed)
+    places = np.sort(random.choice(n_rows * n_variables, n_edges, replace=False))
+    return BranchingState(
+        row_features=random.normal(1, 3, (n_rows, 5)),
+        variable_features=random.normal(-1, 2, (n_variables, 19)),
+        edge_indices=np.stack(np.divmod(places, n_variables)),
+        edge_values=random.normal(0.5, 1, n_edges),
+        candidates=random.permutation(n_variables)[:n_candidates],
+    )
+
+
+def make_network(config: ModelConfig, *, seed: int = 0) -> BipartiteGCNN:
+    """Return a network with random biases, its prenorm fitted on random states."""
+    torch.manual_seed(seed)
+    network = BipartiteGCNN(config)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(std=0.3)
+    as_torch = TorchNetwork(network)
+
+    class Batch:
+        def __init__(self, state: BranchingState) -> None:
+            names = ("row_features", "edge_index", "edge_values", "variable_features", "candidates")
+            for name, tensor in zip(names, as_torch.tensors(state), strict=True):
+                setattr(self, name, tensor)
+
+    network.fit_prenorm([Batch(make_state(seed=100 + i)) for i in range(2)])
+    return network.eval()
+
+
+def save(folder: Path, network: BipartiteGCNN) -> Path:
+    save_policy(folder, network, config=to_mapping(ExperimentConfig(model=network.config)), metrics={"test_acc_1": 0.5})
+    return folder
+
+
+@pytest.fixture
+def policy_folder(tmp_path: Path) -> Path:
+    return save(tmp_path / "mine", make_network(ModelConfig(hidden_size=12)))

@@ -1,0 +1,186 @@
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from gnn_branching.config import ModelConfig
+from gnn_branching.contracts import ROW_FEATURES, VARIABLE_FEATURES, BranchingState
+from gnn_branching.model.network import BipartiteGCNN
+from gnn_branching.policy import runtime
+from gnn_branching.policy.runtime import CompiledNetwork
+from gnn_branching.policy.torch_runtime import TorchNetwork
+from tests.policy.conftest import make_network, make_state
+
+CONFIGS = [
+    ModelConfig(),
+    ModelConfig(aggregation="mean", hidden_size=40, dropout=0.3),
+    ModelConfig(n_rounds=2),
+    ModelConfig(hidden_size=5, n_rounds=3, aggregation="mean"),
+    ModelConfig(hidden_size=1),
+    ModelConfig(hidden_size=19),
+]
+configs = pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.aggregation}-{c.n_rounds}-{c.hidden_size}")
+SHAPES = {
+    "random": {},
+    "dense": {"n_edges": 2000},
+    "few candidates": {"n_rows": 300, "n_variables": 500, "n_edges": 900, "n_candidates": 3},
+    "one candidate": {"n_candidates": 1},
+    "all candidates": {"n_candidates": 60},
+    "no candidate": {"n_candidates": 0},
+    "no edge": {"n_edges": 0},
+    "one edge": {"n_edges": 1, "n_candidates": 60},
+    "one vertex a side": {"n_rows": 1, "n_variables": 1, "n_edges": 1, "n_candidates": 1},
+    "no row": {"n_rows": 0, "n_edges": 0},
+}
+
+
+def compiled(network: BipartiteGCNN) -> CompiledNetwork:
+    return CompiledNetwork(network.config, {name: value.numpy() for name, value in network.state_dict().items()})
+
+
+def reference(network: BipartiteGCNN) -> TorchNetwork:
+    slow = BipartiteGCNN(network.config, "reference")
+    slow.load_state_dict(network.state_dict())
+    return TorchNetwork(slow.double())
+
+
+@configs
+def test_equals_the_reference(config: ModelConfig) -> None:
+    network = make_network(config)
+    fast, slow = compiled(network), reference(network)
+    for _ in range(2):  # again, with buffers that other states have used
+        for shape in SHAPES.values():
+            state = make_state(**shape)
+            logits = fast.logits(state)
+            assert logits.dtype == np.float64
+            assert logits.shape == (state.n_candidates,)
+            np.testing.assert_allclose(logits, slow.logits(state), rtol=1e-5, atol=1e-5)
+
+
+def test_edges_need_no_order() -> None:
+    network, state = make_network(ModelConfig()), make_state()
+    order = np.random.default_rng(0).permutation(state.n_edges)
+    mixed = replace(
+        state,
+        edge_indices=np.ascontiguousarray(state.edge_indices[:, order]),
+        edge_values=state.edge_values[order],
+    )
+    np.testing.assert_allclose(compiled(network).logits(mixed), compiled(network).logits(state), rtol=1e-5, atol=1e-6)
+
+
+def test_structure_is_reused_only_while_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    n_built = 0
+    build = runtime.Structure
+
+    def counting(*arguments: object) -> object:
+        nonlocal n_built
+        n_built += 1
+        return build(*arguments)
+
+    monkeypatch.setattr(runtime, "Structure", counting)
+    network = make_network(ModelConfig())
+    fast, slow = compiled(network), reference(network)
+    first = make_state(n_edges=2000)
+    coefficient, column, features = first.edge_values.copy(), first.edge_indices.copy(), first.variable_features * 2
+    coefficient[1999] += 1e-13
+    column[1, 0] = 0 if column[1, 0] else 1
+    for state, expected in [
+        (first, 1),
+        (replace(first, variable_features=features, candidates=np.array([3, 4])), 1),
+        (replace(first, edge_values=first.edge_values.copy(), edge_indices=first.edge_indices.copy()), 1),
+        (replace(first, edge_values=coefficient), 2),
+        (replace(first, edge_values=coefficient, edge_indices=column), 3),
+        (replace(first, variable_features=np.vstack([features, features[:1]])), 4),
+    ]:
+        np.testing.assert_allclose(fast.logits(state), slow.logits(state), rtol=1e-5, atol=1e-5)
+        assert n_built == expected
+
+
+def test_the_callers_arrays_may_change_afterwards() -> None:
+    network, state = make_network(ModelConfig()), make_state()
+    fast, slow = compiled(network), reference(network)
+    fast.logits(state)
+    state.edge_values[7] *= -2
+    state.edge_indices[1, 5] = (state.edge_indices[1, 5] + 1) % 60
+    np.testing.assert_allclose(fast.logits(state), slow.logits(state), rtol=1e-5, atol=1e-5)
+
+
+@configs
+def test_every_input_column_changes_the_output(config: ModelConfig) -> None:
+    if config.hidden_size < 12:
+        pytest.skip("a ReLU network this narrow may well be deaf to a column")
+    fast, state = compiled(make_network(config)), make_state(n_edges=900)
+    before = fast.logits(state)
+    for name, columns in (("row_features", ROW_FEATURES), ("variable_features", VARIABLE_FEATURES)):
+        for column, label in enumerate(columns):
+            changed = getattr(state, name).copy()
+            changed[:, column] += 1
+            assert np.abs(fast.logits(replace(state, **{name: changed})) - before).max() > 1e-5, label
+    assert np.abs(fast.logits(replace(state, edge_values=state.edge_values * 2)) - before).max() > 1e-5
+
+
+@pytest.mark.parametrize("field", ["row_features", "variable_features", "edge_values"])
+def test_a_nan_is_not_swallowed(field: str) -> None:
+    state = make_state(n_edges=2000, n_candidates=60)
+    values = getattr(state, field).copy()
+    values[3] = np.nan
+    assert np.isnan(compiled(make_network(ModelConfig())).logits(replace(state, **{field: values}))).any()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"variable_features": np.zeros((60, 18))}, "18 variable features"),
+        ({"row_features": np.zeros((40, 6))}, "6 row features"),
+        ({"candidates": np.array([3, 60])}, "candidate's index"),
+        ({"candidates": np.array([-1])}, "candidate's index"),
+        ({"edge_indices": np.full((2, 300), 60)}, "edge's index"),
+    ],
+)
+def test_a_state_that_does_not_fit_is_refused(change: dict[str, np.ndarray], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        compiled(make_network(ModelConfig())).logits(replace(make_state(), **change))
+
+
+def test_memory_does_not_grow() -> None:
+    fast = compiled(make_network(ModelConfig(hidden_size=12)))
+    states: list[BranchingState] = [make_state(n_rows=30 + i, n_edges=200 + i, seed=i) for i in range(20)]
+    for state in states:
+        fast.logits(state)
+    held = {name: array.nbytes for name, array in fast._buffers.items()}
+    for state in states * 3:
+        fast.logits(state)
+    assert {name: array.nbytes for name, array in fast._buffers.items()} == held
+
+
+def test_runs_without_torch() -> None:
+    program = (
+        "import sys, gnn_branching.policy.graph, gnn_branching.policy.load; raise SystemExit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=100)
+
+
+def test_dense_layer_equals_numpy() -> None:
+    from gnn_branching.policy.dense import TILE_COLUMNS, TILE_ROWS, dense
+
+    random = np.random.default_rng(0)
+    for n_rows, n_inputs, n_tiles in ((1, 1, 1), (6, 7, 2), (13, 129, 3)):
+        capacity, width = -(-n_rows // TILE_ROWS) * TILE_ROWS, n_tiles * TILE_COLUMNS
+        x = random.normal(size=(capacity, n_inputs + 3)).astype(np.float32)
+        weight, bias = (random.normal(size=size).astype(np.float32) for size in ((n_inputs, width), (width,)))
+        for floor in (0.0, -np.inf):
+            out = np.full((capacity, width + 5), 7, dtype=np.float32)
+            dense(x, 2, weight, bias, floor, out, 4, n_rows)
+            expected = np.maximum(x[:, 2 : 2 + n_inputs].astype(float) @ weight + bias, floor)
+            np.testing.assert_allclose(out[:n_rows, 4 : 4 + width], expected[:n_rows], rtol=1e-4, atol=1e-4)
+            assert (np.delete(out, np.s_[4 : 4 + width], axis=1) == 7).all()
+
+
+def test_torch_runtime_names_a_missing_device() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    with pytest.raises(ValueError, match="device 'cuda' cannot be used"):
+        TorchNetwork(make_network(ModelConfig(hidden_size=12)), "cuda")
