@@ -1,0 +1,1 @@
+"""Paired comparison of branching rules: solves, statistics, tables, pictures and one page."""
