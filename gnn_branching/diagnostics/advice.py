@@ -1,0 +1,219 @@
+"""Recommendations, each with its measurement, its assumptions and its record; none is a guarantee."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gnn_branching.diagnostics.dropout import DropoutGap
+from gnn_branching.diagnostics.finding import Verdict
+from gnn_branching.diagnostics.forecast import BackTest, Forecast
+from gnn_branching.diagnostics.interpolation import Interpolation, monotone
+from gnn_branching.diagnostics.irreducible import IrreducibleLoss
+from gnn_branching.diagnostics.linearity import Linearity, Regime
+from gnn_branching.diagnostics.noise import NoiseScale
+from gnn_branching.diagnostics.polyak import LocalRatio
+from gnn_branching.diagnostics.tangent_kernel import Spectrum
+
+STUCK_SHARE = 0.25
+"""Share of the squared residual in null or low modes above which the kernel holds training back."""
+NEAR_FLOOR = 0.05
+"""Excess loss, relative to the loss, below which a run is at its floor."""
+DROPOUT_WORTH = 0.01
+"""Effective regulariser, relative to the loss, below which dropout does next to nothing."""
+
+
+class Topic(StrEnum):
+    """What a piece of advice is about."""
+
+    LEARNING_RATE = "learning-rate"
+    IRREDUCIBLE_LOSS = "irreducible-loss"
+    EPOCHS = "epochs"
+    EARLY_STOP = "early-stop"
+    BATCH_SIZE = "batch-size"
+    WIDTH = "width"
+    REGIME = "regime"
+    DROPOUT = "dropout"
+    INTERPOLATION = "interpolation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """One recommendation.
+
+    Args:
+        topic: What it is about.
+        recommendation: What to do, in one sentence.
+        measured: What was measured, with its value.
+        assumptions_met: Whether what the recommendation rests on was checked and held.
+        assumptions: What it rests on.
+        record: How such advice did before, here or in the tests; empty if that is unknown.
+        low: Lower end of the recommended number, NaN if there is none.
+        high: Upper end.
+    """
+
+    topic: Topic
+    recommendation: str
+    measured: str
+    assumptions_met: bool
+    assumptions: str
+    record: str = ""
+    low: float = math.nan
+    high: float = math.nan
+
+
+def learning_rate_advice(lambda_max: float, ceiling: float, used: float, optimizer: str) -> Advice:
+    """Compare the learning rate used with the measured stability ceiling."""
+    known = math.isfinite(ceiling) and ceiling > 0
+    verb = "keep" if used <= ceiling else "lower"
+    return Advice(
+        topic=Topic.LEARNING_RATE,
+        recommendation=f"{verb} the learning rate {used:.3g}: local ceiling {ceiling:.3g}" if known else "no advice",
+        measured=f"largest (preconditioned) Hessian eigenvalue {lambda_max:.4g} at these weights",
+        assumptions_met=known,
+        assumptions=f"{optimizer} on a quadratic with this curvature; kinks of ReLUs and gradient noise are left out",
+        record="on quadratics half the ceiling converges and three times the ceiling diverges (tests)",
+        high=ceiling,
+    )
+
+
+def irreducible_advice(floor: IrreducibleLoss, ratio: LocalRatio) -> Advice:
+    """Say how far the loss is from what no weights can remove."""
+    excess = ratio.loss - floor.floor
+    at_floor = excess <= NEAR_FLOOR * ratio.loss
+    todo = (
+        "stop chasing the training loss: it is at its floor" if at_floor else f"{excess:.4g} nats can still be gained"
+    )
+    return Advice(
+        topic=Topic.IRREDUCIBLE_LOSS,
+        recommendation=f"{todo} (probe samples)",
+        measured=f"loss {ratio.loss:.4g}, floor {floor.floor:.4g} (ties {floor.tie_entropy:.4g}; "
+        f"{floor.tied_share:.0%} of samples tied, {floor.merged_share:.0%} with indistinguishable candidates)",
+        assumptions_met=floor.floor <= ratio.loss * (1.0 + 1e-9),
+        assumptions="exact comparison of features; as many refinement rounds as the network has",
+        record="no weights went below the floor in the tests",
+        low=floor.floor,
+    )
+
+
+def epochs_advice(prediction: Forecast, past: BackTest) -> Advice:
+    """Predict the epochs to a target, with the forecast's record on this very run."""
+    known = math.isfinite(prediction.epoch)
+    todo = (
+        f"expect the loss {prediction.target:.4g} at epoch {prediction.epoch:.0f}" if known else "target out of reach"
+    )
+    record = (
+        f"from the first {past.n_epochs_seen} epochs of this run: median error {past.median_relative_error:.0%}, "
+        f"interval held {past.coverage:.0%} of {past.n_forecasts} later targets"
+        if past.n_forecasts
+        else "not enough epochs to test the forecast on this run"
+    )
+    return Advice(
+        topic=Topic.EPOCHS,
+        recommendation=todo,
+        measured=f"{prediction.n_epochs_seen} epochs, law {prediction.law}",
+        assumptions_met=known,
+        assumptions="the law goes on; the learning rate is not changed in between",
+        record=record,
+        low=prediction.low,
+        high=prediction.high,
+    )
+
+
+def early_stop_advice(ratio: LocalRatio, epsilon: float) -> Advice:
+    """Say whether PL*_ε still asks for progress."""
+    done = ratio.excess < epsilon
+    todo = f"stop: excess loss below {epsilon:.3g}" if done else f"go on: excess loss above {epsilon:.3g}"
+    return Advice(
+        topic=Topic.EARLY_STOP,
+        recommendation=todo,
+        measured=f"excess loss {ratio.excess:.4g}, local PL ratio {ratio.mu:.4g} on the probe",
+        assumptions_met=True,
+        assumptions="the probe stands for the training set; validation is judged apart",
+        high=epsilon,
+    )
+
+
+def batch_size_advice(noise: NoiseScale, trace: float, lambda_max: float) -> Advice:
+    """Give a range of useful batch sizes, in samples (graphs)."""
+    ends = [v for v in (noise.value, trace / lambda_max if lambda_max > 0 else math.nan) if math.isfinite(v) and v > 0]
+    known = bool(ends)
+    low, high = (max(1.0, min(ends)), max(1.0, *ends)) if known else (math.nan, math.nan)
+    todo = f"batches of {low:.0f} to {high:.0f} samples; beyond, steps get dearer and hardly fewer"
+    return Advice(
+        topic=Topic.BATCH_SIZE,
+        recommendation=todo
+        if known
+        else "no advice: the mean gradient drowns in the noise of the probe; probe more samples",
+        measured=f"noise scale {noise.value:.4g} [{noise.low:.4g}, {noise.high:.4g}], "
+        f"tr(H)/λmax {trace / lambda_max:.4g}, {noise.n_samples} samples",
+        assumptions_met=known and math.isfinite(noise.high),
+        assumptions="local curvature and noise at these weights; samples are independent",
+        low=low,
+        high=high,
+    )
+
+
+def width_advice(spectrum: Spectrum, floor: IrreducibleLoss, ratio: LocalRatio) -> Advice:
+    """Advise more width only if the residual sits in null or low modes and the loss is not at its floor."""
+    stuck = spectrum.null_residual_share + spectrum.low_residual_share
+    at_floor = ratio.loss - floor.floor <= NEAR_FLOOR * ratio.loss
+    wider = stuck > STUCK_SHARE and not at_floor
+    return Advice(
+        topic=Topic.WIDTH,
+        recommendation="try a wider network" if wider else "width is not what holds training back",
+        measured=f"residual share in null modes {spectrum.null_residual_share:.1%}, in low modes "
+        f"{spectrum.low_residual_share:.1%}; effective rank {spectrum.effective_rank:.1f} of {spectrum.n_free}",
+        assumptions_met=spectrum.n_free > 0,
+        assumptions="the probe's tangent kernel at these weights; indistinguishable candidates are ruled out first",
+    )
+
+
+def regime_advice(measured: Linearity) -> Advice:
+    """Say whether training stayed in the kernel regime."""
+    advice = {
+        Regime.LAZY: "lazy: the linearised network would do as well; a larger rate may learn features",
+        Regime.MIXED: "between lazy and feature learning: kernel bounds at the start are only indicative",
+        Regime.FEATURE_LEARNING: "feature learning: kernel bounds at the start do not describe this run",
+    }
+    return Advice(
+        topic=Topic.REGIME,
+        recommendation=advice[measured.regime],
+        measured=f"kernel change {measured.kernel_change:.3g}, linearisation error "
+        f"{measured.linearisation_error:.3g}, alignment {measured.start_alignment:.3g} → {measured.end_alignment:.3g}",
+        assumptions_met=measured.finding().verdict is not Verdict.NOT_APPLICABLE,
+        assumptions="the theorem of Li, Ma, Zhang does not transfer to graph networks; the measures do",
+    )
+
+
+def interpolation_advice(path: Interpolation) -> Advice:
+    """Flag a loss that is not monotone between initial and trained weights."""
+    found = monotone(path)
+    straight = found.verdict is Verdict.HOLDS
+    return Advice(
+        topic=Topic.INTERPOLATION,
+        recommendation="nothing unusual"
+        if straight
+        else "unusual: the loss rises on the way; look at the learning rate",
+        measured=f"largest rise {path.rise:.3g} over {len(path.alphas)} points, distance {path.distance:.3g}",
+        assumptions_met=True,
+        assumptions="an anomaly flag: no theorem covers the cross-entropy; normalisation frozen",
+    )
+
+
+def dropout_advice(gap: DropoutGap, ratio: LocalRatio, drop_probability: float) -> Advice:
+    """Say what dropout at the given rate costs, as an effective regulariser."""
+    weak = gap.high < DROPOUT_WORTH * ratio.loss
+    return Advice(
+        topic=Topic.DROPOUT,
+        recommendation="next to no effect: raise it or leave it out"
+        if weak
+        else "it regularises: judge it by validation",
+        measured=f"E[L_dropout] − L = {gap.value:.3g} [{gap.low:.3g}, {gap.high:.3g}], "
+        f"drop probability {drop_probability}",
+        assumptions_met=gap.low <= gap.high,
+        assumptions="masks on the inputs of the head's last layer, weights fixed",
+        low=gap.low,
+        high=gap.high,
+    )

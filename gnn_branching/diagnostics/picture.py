@@ -1,0 +1,71 @@
+"""Small line plots, written without a display."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Curve:
+    """One line of a panel.
+
+    Args:
+        x: Abscissae.
+        y: Ordinates, as many.
+        label: Name in the legend.
+        dashed: Whether it is a bound or a prediction rather than a measurement.
+        marked: Whether the points are marked.
+    """
+
+    x: ArrayLike
+    y: ArrayLike
+    label: str
+    dashed: bool = False
+    marked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Panel:
+    """One pair of axes.
+
+    Args:
+        title: Title.
+        x_label: Label below.
+        y_label: Label at the side.
+        curves: Its lines.
+        x_log: Logarithmic abscissa.
+        y_log: Logarithmic ordinate.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    curves: Sequence[Curve] = field(default_factory=tuple)
+    x_log: bool = False
+    y_log: bool = False
+
+
+def draw(panels: Sequence[Panel], path: Path) -> None:
+    """Draw panels side by side into a PNG file; points that are not finite are left out."""
+    figure = Figure(figsize=(4.6 * len(panels), 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    for position, panel in enumerate(panels, start=1):
+        axes = figure.add_subplot(1, len(panels), position)
+        for curve in panel.curves:
+            x, y = np.asarray(curve.x, dtype=float), np.asarray(curve.y, dtype=float)
+            shown = np.isfinite(x) & np.isfinite(y) & ((y > 0) | (not panel.y_log))
+            style = "--" if curve.dashed else "-"
+            axes.plot(x[shown], y[shown], style, marker="o" if curve.marked else None, label=curve.label, ms=3, lw=1.2)
+        axes.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
+        axes.set_xscale("log" if panel.x_log else "linear")
+        axes.set_yscale("log" if panel.y_log else "linear")
+        if any(curve.label for curve in panel.curves):
+            axes.legend(fontsize=7)
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,34 @@
+from dataclasses import dataclass
+
+from gnn_branching.diagnostics.early_stop import PlStarRule
+
+
+@dataclass(frozen=True)
+class Probe:
+    values: dict[str, float]
+
+
+def probe(excess: float, mu: float) -> Probe:
+    return Probe({"probe_excess_loss": excess, "mu": mu})
+
+
+def test_stops_below_epsilon() -> None:
+    rule = PlStarRule(epsilon=0.1)
+    assert rule.reason([], 1.0) == ""
+    assert rule.reason([probe(0.2, 1.0)], 0.9) == ""
+    assert "below epsilon 0.1" in rule.reason([probe(0.2, 1.0), probe(0.05, 1.0)], 0.8)
+
+
+def test_stops_when_the_ratio_collapsed_and_validation_is_flat() -> None:
+    rule = PlStarRule(epsilon=1e-9, n_flat_epochs=2)
+    past = [probe(1.0, 5.0), probe(0.9, 0.01)]
+    assert rule.reason(past, 1.0) == ""
+    assert rule.reason(past, 1.1) == ""
+    assert "fell to 0.2% of its highest, validation flat for 2 epochs" in rule.reason(past, 1.1)
+
+
+def test_goes_on_while_either_still_moves() -> None:
+    falling = PlStarRule(epsilon=1e-9, n_flat_epochs=2)
+    assert not any(falling.reason([probe(1.0, 5.0), probe(0.9, 0.01)], 1.0 - 0.1 * k) for k in range(6))
+    healthy = PlStarRule(epsilon=1e-9, n_flat_epochs=2)
+    assert not any(healthy.reason([probe(1.0, 5.0), probe(0.9, 1.0)], 1.0) for _ in range(6))

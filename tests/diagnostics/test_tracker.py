@@ -1,0 +1,179 @@
+"""Tracking changes nothing in a training, resumes with it, and its files are what the report reads."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from gnn_branching.config import ExperimentConfig, ModelConfig, TrainingConfig
+from gnn_branching.contracts import InputError
+from gnn_branching.dataset.data import collate
+from gnn_branching.dataset.source import MemorySource
+from gnn_branching.dataset.synthetic import random_sample
+from gnn_branching.diagnostics.curvature import hessian_top
+from gnn_branching.diagnostics.diagnose import diagnose
+from gnn_branching.diagnostics.early_stop import PlStarRule
+from gnn_branching.diagnostics.finding import Verdict
+from gnn_branching.diagnostics.probe import flat_parameters
+from gnn_branching.diagnostics.run_folder import TrainedRun, adam_second_moments
+from gnn_branching.diagnostics.tracker import ConvergenceTracker, initial_parameters, probe_samples, read_probes
+from gnn_branching.model.network import BipartiteGCNN
+from gnn_branching.training.loop import train
+
+SAMPLES = [random_sample(seed, ties=seed % 3 == 0) for seed in range(40)]
+TRAIN, VALID = MemorySource(SAMPLES[:30]), MemorySource(SAMPLES[30:])
+CONFIG = TrainingConfig(loss="tie-aware", n_epochs=8, n_batches_per_epoch=8, batch_size=8, n_threads=1)
+EXPERIMENT = ExperimentConfig(model=ModelConfig(hidden_size=8, dropout=0.2), training=CONFIG)
+Scalars = list[tuple[str, float, int]]
+
+
+def network(dropout: float = 0.0) -> BipartiteGCNN:
+    torch.manual_seed(0)
+    module = BipartiteGCNN(ModelConfig(hidden_size=8, dropout=dropout))
+    module.fit_prenorm([collate(SAMPLES[:30])])
+    return module
+
+
+def tracker(scalars: Scalars | None = None, stop_rule: PlStarRule | None = None) -> ConvergenceTracker:
+    """A tracker with so much budget that every kind of probe runs."""
+    sink: Scalars = [] if scalars is None else scalars
+
+    def write(name: str, value: float, step: int) -> None:
+        sink.append((name, value, step))
+
+    return ConvergenceTracker(probe_samples(TRAIN, 4), "tie-aware", share=0.99, on_scalar=write, stop_rule=stop_rule)
+
+
+def run(folder: Path, module: BipartiteGCNN, *trackers: ConvergenceTracker, config: TrainingConfig = CONFIG) -> None:
+    train(
+        module, TRAIN, VALID, config, seed=0, run_folder=folder, callbacks=trackers, display="none", prenorm_fitted=True
+    )
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tracked") / "run"
+    run(folder, network(dropout=0.2), tracker())
+    return folder
+
+
+def test_training_is_the_same_with_and_without(tmp_path: Path) -> None:
+    plain, probed = network(), network()
+    run(tmp_path / "plain", plain)
+    run(tmp_path / "probed", probed, tracker())
+    assert torch.equal(flat_parameters(plain), flat_parameters(probed))
+
+
+def test_probes_are_written_and_sent(tmp_path: Path) -> None:
+    scalars: Scalars = []
+    run(tmp_path, network(), tracker(scalars))
+    records = read_probes(tmp_path / "diagnostics" / "convergence.jsonl")
+    assert {record.kind for record in records} >= {"gradient"}
+    assert all(math.isfinite(value) for record in records for value in record.values.values())
+    assert sum(len(record.values) for record in records) == len(scalars)
+    assert ("convergence/mu", records[0].values["mu"], records[0].step) in scalars
+    gradients = [record for record in records if record.kind == "gradient"]
+    assert gradients[-1].values["distance"] > gradients[0].values["distance"] > 0
+    summary = json.loads((tmp_path / "diagnostics" / "overhead.json").read_text())
+    assert summary["n_probes"] == len(records)
+    assert summary["overhead"] <= 0.99
+
+
+def test_tensorboard_events_by_default(tmp_path: Path) -> None:
+    run(tmp_path, network(), ConvergenceTracker(probe_samples(TRAIN, 4), "tie-aware", share=0.99))
+    assert list((tmp_path / "tensorboard" / "convergence").glob("events*"))
+
+
+def test_resumed_tracking_keeps_the_start_and_drops_nothing_twice(tmp_path: Path) -> None:
+    module = network()
+    start = flat_parameters(module)
+    short = TrainingConfig(**{**_fields(CONFIG), "n_epochs": 2})
+    run(tmp_path, module, tracker(), config=short)
+    early = read_probes(tmp_path / "diagnostics" / "convergence.jsonl")
+    run(tmp_path, network(), tracker())
+    records = read_probes(tmp_path / "diagnostics" / "convergence.jsonl")
+    kept = initial_parameters(tmp_path)
+    assert kept is not None
+    assert torch.equal(kept, start)
+    assert records[: len(early)] == early
+    assert [r.step for r in records] == sorted(r.step for r in records)
+    assert records[-1].step > early[-1].step
+
+
+def _fields(config: TrainingConfig) -> dict[str, object]:
+    return {name: getattr(config, name) for name in config.__dataclass_fields__}
+
+
+def test_half_a_line_is_left_out(tmp_path: Path) -> None:
+    line = '{"kind": "gradient", "step": 1, "epoch": 1, "training_seconds": 1.0, "probe_seconds": 0.1, "values": {}}'
+    (tmp_path / "convergence.jsonl").write_text(line + "\n" + line[:30])
+    assert len(read_probes(tmp_path / "convergence.jsonl")) == 1
+    assert read_probes(tmp_path / "missing.jsonl") == []
+
+
+def test_stop_rule_is_asked(tmp_path: Path) -> None:
+    tracking = tracker(stop_rule=PlStarRule(epsilon=1e3))
+    run(tmp_path, network(), tracking)
+    assert "below epsilon" in tracking.stop_reason
+
+
+def test_probe_samples_are_spread_and_stable() -> None:
+    chosen = probe_samples(TRAIN, 4)
+    assert [s.origin.episode for s in chosen] == [0, 7, 15, 22]
+    assert len(probe_samples(VALID, 100)) == 10
+
+
+def test_diagnosis_of_a_run(tracked: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in tracked.rglob("*") if path.is_file()}
+    folder = TrainedRun(tracked, EXPERIMENT, TRAIN, n_samples=4)
+    report = diagnose(folder, tmp_path / "report")
+    assert {path: path.read_bytes() for path in tracked.rglob("*") if path.is_file()} == before
+    assert all(path.stat().st_size > 0 for path in report.files)
+    stored = json.loads((tmp_path / "report" / "diagnosis.json").read_text(), parse_constant=pytest.fail)
+    topics = {item["topic"] for item in stored["advice"]}
+    assert topics == {
+        "learning-rate",
+        "irreducible-loss",
+        "epochs",
+        "early-stop",
+        "batch-size",
+        "width",
+        "regime",
+        "interpolation",
+        "dropout",
+    }
+    verdicts = {finding.name: finding.verdict for finding in report.findings}
+    assert verdicts["start_gauss_newton_lambda_max"] is verdicts["end_gauss_newton_lambda_max"] is Verdict.HOLDS
+    assert verdicts["irreducible_loss"] is Verdict.HOLDS
+    assert verdicts["pl_ball"] is Verdict.NOT_APPLICABLE
+    assert all(item["measured"] and item["assumptions"] for item in stored["advice"])
+    text = (tmp_path / "report" / "diagnosis.md").read_text()
+    assert "nan" not in text.split("## Findings")[0].lower()
+
+
+def test_fast_and_exact_curvature_agree_on_a_run(tracked: Path) -> None:
+    folder = TrainedRun(tracked, EXPERIMENT, TRAIN, n_samples=2)
+    fast, exact = (hessian_top(folder.probe, folder.end, exact=exact, tolerance=1e-5).value for exact in (False, True))
+    assert fast == pytest.approx(exact, rel=1e-3)
+
+
+def test_second_moments_come_from_the_newest_checkpoint(tracked: Path) -> None:
+    folder = TrainedRun(tracked, EXPERIMENT, TRAIN, n_samples=4)
+    newest = sorted((tracked / "checkpoints").glob("step-*"))[-1]
+    moments = adam_second_moments(newest)
+    assert moments.shape == folder.end.shape
+    assert bool((moments >= 0).all())
+    assert folder.ceiling() > 0
+
+
+def test_untracked_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no tracked training with a finished epoch; make one with train-policy"):
+        TrainedRun(tmp_path, EXPERIMENT, TRAIN)
+
+
+def test_probe_without_samples_is_refused(tracked: Path, tmp_path: Path) -> None:
+    folder = TrainedRun(tracked, EXPERIMENT, MemorySource([]))
+    with pytest.raises(InputError, match="0 probe samples"):
+        diagnose(folder, tmp_path)
