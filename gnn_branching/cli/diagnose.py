@@ -1,0 +1,55 @@
+"""``gnn-branching diagnose``."""
+
+from __future__ import annotations
+
+import json as json_module
+from math import isfinite
+from pathlib import Path
+
+from gnn_branching.cli.experiment import RunFolder
+from gnn_branching.cli.output import JsonPath, write_json
+from gnn_branching.config import parse_config
+from gnn_branching.contracts import InputError
+
+
+def diagnose(
+    run: Path,
+    *,
+    dataset: Path | None = None,
+    samples: int = 32,
+    epsilon: float = 0.05,
+    out: Path | None = None,
+    json: JsonPath = None,
+) -> None:
+    """Say why and how fast a training converges: PL*, tangent kernel, curvature, interpolation, forecasts, advice.
+
+    Works on a finished or a running training, and changes nothing in it.
+
+    Example: `gnn-branching diagnose runs/set-cover`
+
+    Parameters
+    ----------
+    run
+        Run folder of `train-policy`.
+    dataset
+        Samples it was trained on, if not those in the run folder.
+    samples
+        Samples of the probe.
+    epsilon
+        Excess loss, in nats, at which PL* no longer asks for progress.
+    out
+        Folder for the report; `diagnostics` in the run folder by default.
+    """
+    from gnn_branching.diagnostics.diagnose import diagnose as measure
+    from gnn_branching.diagnostics.run_folder import TrainedRun
+    from gnn_branching.shards import open_dataset
+
+    folder = RunFolder(path=run)
+    if not folder.config.is_file():
+        raise InputError(f"{run} is no run folder ({folder.config.name} is missing); make one with train-policy")
+    config = parse_config(json_module.loads(folder.config.read_text()), source=str(folder.config))
+    source = open_dataset(dataset or folder.dataset, "train")
+    diagnosis = measure(TrainedRun(run, config, source, n_samples=samples), out or run / "diagnostics", epsilon=epsilon)
+    print(next(file for file in diagnosis.files if file.suffix == ".md").read_text())
+    print("\n".join(str(file) for file in diagnosis.files))
+    write_json(json, {finding.name: finding.value for finding in diagnosis.findings if isfinite(finding.value)})

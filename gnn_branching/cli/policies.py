@@ -1,0 +1,39 @@
+"""``gnn-branching policies``."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from gnn_branching.cli.output import JsonPath, write_json
+
+
+def policies(*, json: JsonPath = None) -> None:
+    """List the policies that ship with the package, with their cards.
+
+    Example: `gnn-branching policies --json policies.json`
+    """
+    from gnn_branching.policy import list_policies
+
+    cards = list_policies()
+    if not cards:
+        print("no policy ships with this version; train one with train-policy")
+    else:
+        table = Table("name", "family", "sizes", "candidates", "kind", "acc@1", "acc@5", box=None)
+        for name, card in cards.items():
+            accuracy = [
+                f"{card.metrics[key]:.3f}" if key in card.metrics else "–" for key in ("test_acc_1", "test_acc_5")
+            ]
+            table.add_row(name, card.family, ", ".join(card.sizes), card.candidates, card.kind, *accuracy)
+        Console().print(table)
+    rows = [
+        {
+            "name": name,
+            "kind": card.kind,
+            "family": card.family,
+            "sizes": list(card.sizes),
+            "metrics": dict(card.metrics),
+        }
+        for name, card in cards.items()
+    ]
+    write_json(json, {"policies": rows})

@@ -1,0 +1,145 @@
+"""``gnn-branching solve``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from math import isfinite
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from gnn_branching.cli.output import JsonPath, Seed, write_json
+from gnn_branching.contracts import InputError, Policy, SolveFigures, SolveStatus
+
+
+def solve(
+    model: Path,
+    *,
+    policy: str = "relpscost",
+    preset: str = "plain",
+    settings: str = "default",
+    time_limit: float | None = None,
+    node_limit: int | None = None,
+    memory_limit: float | None = None,
+    gap_limit: float = 0.0,
+    solution: Path | None = None,
+    log: Annotated[bool, Parameter(negative="")] = False,
+    seed: Seed = 0,
+    json: JsonPath = None,
+) -> int:
+    """Solve a model with a policy, and print SCIP's status line.
+
+    Ctrl-C stops SCIP and prints the best solution so far (exit code 130).
+
+    Example: `gnn-branching solve mine.mps --policy set-cover --time-limit 600 --solution mine.sol`
+
+    Parameters
+    ----------
+    model
+        Problem file: `.lp`, `.mps`, `.cip`, `.opb`, `.nl`, or one of these with `.gz`.
+    policy
+        Name or folder of a policy, or one of SCIP's own rules (`relpscost`, `pscost`, `fullstrong`, ...).
+    preset
+        How the policy is used: `plain`, `verified`, `cautious`, `top-of-tree`, `warm`.
+    settings
+        `default` (untouched SCIP), `paper` (no cuts below the root, no restarts), or a SCIP parameter file (`.set`).
+    time_limit
+        Seconds.
+    node_limit
+        Tree nodes.
+    memory_limit
+        MiB of SCIP's own memory.
+    gap_limit
+        Relative gap at which to stop.
+    solution
+        Write the best solution to this file.
+    log
+        Show SCIP's log on stderr.
+    """
+    from gnn_branching.solver.settings import SolveLimits
+    from gnn_branching.solver.solve import prepare_solve
+
+    limits = SolveLimits(
+        time_limit_seconds=time_limit, node_limit=node_limit, memory_limit_mib=memory_limit, gap_limit=gap_limit
+    )
+    if solution is not None and not solution.resolve().parent.is_dir():
+        raise InputError(f"the folder of --solution {solution} does not exist")
+    prepared = prepare_solve(
+        model, rule=load_rule(policy), settings=settings, seed=seed, limits=limits, rule_settings=preset
+    )
+    if log:
+        prepared.model.hideOutput(False)
+        with _stdout_to_stderr():
+            figures = prepared.run()
+    else:
+        figures = prepared.run()
+    if prepared.model.getNSols() and solution is not None:
+        prepared.model.writeBestSol(str(solution))
+    _print_outcome(figures, solution if prepared.model.getNSols() else None)
+    if figures.status is SolveStatus.INTERRUPTED and prepared.model.getNSols():
+        best = prepared.model.getBestSol()
+        for variable in prepared.model.getVars():
+            value = prepared.model.getSolVal(best, variable)
+            if value:
+                print(f"{variable.name} {value:.15g}")
+    write_json(json, _flat(figures))
+    return 130 if figures.status is SolveStatus.INTERRUPTED else 0
+
+
+def load_rule(name: str) -> str | Policy:
+    """Return the name of one of SCIP's rules as it is, and anything else as a loaded, warmed-up policy."""
+    from gnn_branching.solver.settings import SCIP_RULES
+
+    if name in SCIP_RULES:
+        return name
+    from gnn_branching.evaluation.solving import warm_up
+    from gnn_branching.policy import load_policy
+
+    policy = load_policy(name)
+    warm_up(policy)
+    return policy
+
+
+def _print_outcome(figures: SolveFigures, solution: Path | None) -> None:
+    print(f"SCIP Status        : {figures.status}")
+    print(f"Solving Time (sec) : {figures.wall_seconds:.2f}")
+    print(f"Solving Nodes      : {figures.n_tree_nodes}")
+    print(f"Primal Bound       : {figures.primal_bound:.14g}")
+    print(f"Dual Bound         : {figures.dual_bound:.14g}")
+    rule = figures.rule
+    if rule.n_decisions or rule.n_fallbacks:
+        milliseconds = 1e3 * rule.decision_seconds / max(rule.n_decisions, 1)
+        print(f"Learned decisions  : {rule.n_decisions} ({milliseconds:.2f} ms each), handed over: {rule.n_fallbacks}")
+        for reason, count in sorted(rule.fallbacks.items()):
+            print(f"  {reason:<17}: {count}")
+    if solution is not None:
+        print(f"Solution           : {solution}")
+
+
+def _flat(figures: SolveFigures) -> dict[str, object]:
+    """Return the figures as one flat JSON object; unknown numbers become null."""
+    plain = asdict(figures)
+    rule = plain.pop("rule")
+    fallbacks = rule.pop("fallbacks")
+    plain |= rule | {f"fallbacks.{reason}": count for reason, count in fallbacks.items()}
+    plain["n_fallbacks"] = figures.rule.n_fallbacks
+    plain["status"] = str(figures.status)
+    return {key: None if isinstance(value, float) and not isfinite(value) else value for key, value in plain.items()}
+
+
+@contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    """Send what SCIP prints to stderr: results alone belong on stdout."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
