@@ -14,16 +14,17 @@ from gnn_branching.contracts import InputError
 
 
 def bench(
-    part: Literal["collection"],
+    part: Literal["collection", "decision"],
     *,
     family: str = "set-cover",
     size: str = "easy",
     seed: Seed = 0,
     json: JsonPath = None,
+    **options: str,
 ) -> None:
     """Measure a part of the package, with its reference in the same run, and print JSON.
 
-    Example: `gnn-branching bench collection --family set-cover --json collection.json`
+    Example: `gnn-branching bench decision --family set-cover --n-decisions 10000 --json decision.json`
 
     Parameters
     ----------
@@ -33,13 +34,24 @@ def bench(
         Family of the instances.
     size
         Their size.
+    options
+        The benchmark's own options, as its module in `benchmarks/` describes them, for example `--n-decisions 500`.
     """
     root = Path(gnn_branching.__file__).parent.parent
     if not (root / "benchmarks" / f"{part}.py").is_file():
         raise InputError("benchmarks come with a checkout of the repository, not with the installed package")
     if str(root) not in sys.path:
         sys.path.append(str(root))
-    module = importlib.import_module(f"benchmarks.{part}")
-    figures: dict[str, float] = module.benchmark(family=family, size=size, seed=seed)
+    from pydantic import ValidationError, validate_call
+
+    # Options arrive as text, and are converted to what the benchmark's signature says.
+    benchmark = validate_call(importlib.import_module(f"benchmarks.{part}").benchmark)
+    named = {name.replace("-", "_"): text for name, text in options.items()}
+    try:
+        figures: dict[str, float] = benchmark(family=family, size=size, seed=seed, **named)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        option = "-".join(str(key) for key in problem["loc"]).replace("_", "-")
+        raise InputError(f"bench {part}: --{option}: {problem['msg']}") from None
     print(json_module.dumps(figures, indent=2))
     write_json(json, figures)
