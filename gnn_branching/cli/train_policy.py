@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,7 +35,7 @@ def train_policy(
     config: Path | None = None,
     *,
     instances: Path | None = None,
-    dataset: Path | None = None,
+    dataset: Annotated[list[Path] | None, Parameter(negative="")] = None,
     out: Path | None = None,
     set_: Overrides = None,
     seed: Annotated[int | None, Parameter(help="Overrides the configuration's seed.")] = None,
@@ -53,41 +55,44 @@ def train_policy(
     instances
         Folder of `.lp`/`.mps`/`.gz` files instead of a generated family.
     dataset
-        Train on these samples, and collect none.
+        Train on these samples, and collect none; may be given several times. Of each, the first
+        `collection.n_train_samples` are used (and `n_valid_samples`, `n_test_samples`).
     out
         Run folder; `runs/NAME` by default, after the configuration.
     """
     overrides = [*(set_ or []), *([] if seed is None else [f"seed={seed}"])]
     experiment = read_experiment(config, overrides, instances=instances)
     folder = RunFolder(path=out or Path("runs") / (config.stem if config else str(instances and instances.name)))
-    if dataset is None:
+    for given in dataset or ():
+        if not given.is_dir():
+            raise InputError(f"--dataset {given} does not exist; make one with gnn-branching collect")
+    if not dataset:
         collect_samples(experiment, folder, collection_executor(executor, workers, ray_address, folder.path))
-        dataset = folder.dataset
-    elif not dataset.is_dir():
-        raise InputError(f"--dataset {dataset} does not exist; make one with gnn-branching collect")
-    figures = _train(experiment, folder, dataset)
+    figures = _train(experiment, folder, dataset or [folder.dataset])
     print(" ".join(f"{name} {value:.4g}" for name, value in figures.items()))
     print(f"Policy: {folder.policy}")
     write_json(json, figures)
 
 
-def _train(config: ExperimentConfig, folder: RunFolder, dataset: Path) -> dict[str, float]:
-    """Train on a dataset, save the policy, and return its figures."""
+def _train(config: ExperimentConfig, folder: RunFolder, datasets: Sequence[Path]) -> dict[str, float]:
+    """Train on datasets, save the policy, and return its figures."""
+    from gnn_branching.dataset.selection import select_samples
     from gnn_branching.diagnostics.tracker import ConvergenceTracker, probe_samples
     from gnn_branching.policy import load_policy
     from gnn_branching.policy.save import save_policy
-    from gnn_branching.shards import open_dataset
     from gnn_branching.training.loop import train
     from gnn_branching.training.metrics import policy_accuracy
 
-    sources = {split: open_dataset(dataset, split) for split in ("train", "valid", "test")}
+    samples = select_samples(datasets, config.collection)
+    for notice in samples.notices:
+        print(notice, file=sys.stderr)
     network = _initial_network(config)
     write_json(folder.config, to_mapping(config))
-    tracker = ConvergenceTracker(probe_samples(sources["train"], N_PROBE_SAMPLES), config.training.loss)
+    tracker = ConvergenceTracker(probe_samples(samples.train, N_PROBE_SAMPLES), config.training.loss)
     result = train(
         network,
-        sources["train"],
-        sources["valid"],
+        samples.train,
+        samples.valid,
         config.training,
         seed=config.seed,
         run_folder=folder.path,
@@ -99,10 +104,10 @@ def _train(config: ExperimentConfig, folder: RunFolder, dataset: Path) -> dict[s
         "valid_acc_1": result.best.acc_1,
         "valid_acc_5": result.best.acc_5,
         "train_seconds": result.wall_seconds,
-        "n_train_samples": float(len(sources["train"])),
+        "n_train_samples": float(len(samples.train)),
     }
     save_policy(folder.policy, network, config=to_mapping(config), metrics=figures)
-    figures |= _test_figures(policy_accuracy(load_policy(str(folder.policy)), sources["test"]))
+    figures |= _test_figures(policy_accuracy(load_policy(str(folder.policy)), samples.test))
     save_policy(folder.policy, network, config=to_mapping(config), metrics=figures)
     return figures
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Protocol, runtime_checkable
 
 from gnn_branching.contracts import Sample
@@ -55,3 +57,24 @@ class SubsetSource:
 
     def __getitem__(self, index: int) -> Sample:
         return self._source[self._indices[index]]
+
+
+class ConcatSource:
+    """Several sources, one after the other.
+
+    Args:
+        sources: The parts; empty ones are allowed.
+    """
+
+    def __init__(self, sources: Sequence[SampleSource]) -> None:
+        self._sources = tuple(sources)
+        self._starts = [0, *accumulate(len(source) for source in self._sources)]
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        part = bisect_right(self._starts, index) - 1
+        return self._sources[part][index - self._starts[part]]

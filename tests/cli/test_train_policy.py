@@ -1,0 +1,60 @@
+"""``train-policy`` on samples that are there, as a user types it; the solver has no part in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gnn_branching.cli import main
+from tests.dataset.shards import synthetic_dataset
+
+CONFIG = """
+seed = 1
+
+[collection]
+n_train_samples = 24
+n_valid_samples = 10
+n_test_samples = 10
+
+[model]
+hidden_size = 8
+
+[training]
+loss = "tie-aware"
+batch_size = 8
+n_epochs = 2
+n_batches_per_epoch = 0
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+def run(config: Path, out: Path, *arguments: str | Path) -> dict[str, float]:
+    """Train, and return the figures."""
+    figures = out.with_suffix(".json")
+    assert main(["train-policy", str(config), "--out", str(out), "--json", str(figures), *map(str, arguments)]) == 0
+    values: dict[str, float] = json.loads(figures.read_text())
+    assert all(isinstance(value, int | float) for value in values.values())
+    return values
+
+
+def test_several_datasets_and_their_first_samples(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = synthetic_dataset(tmp_path / "first", {"train": 30, "valid": 10, "test": 10})
+    second = synthetic_dataset(tmp_path / "second", {"train": 20}, seed=2)
+    both = run(config, tmp_path / "both", "--dataset", first, "--dataset", second)
+    assert both["n_train_samples"] == 24 + 20
+    messages = capsys.readouterr().err
+    assert f"{first}: the first 24 of 30 train samples" in messages
+    assert f"{second}: holds only 20 train samples" in messages
+    few = run(config, tmp_path / "few", "--dataset", first, "--set", "collection.n_train_samples=16")
+    assert few["n_train_samples"] == 16
+    assert (tmp_path / "few" / "policy" / "model.safetensors").is_file()
