@@ -5,14 +5,15 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from gnn_branching.contracts import CandidateSet, Expert, InputError
+from gnn_branching.contracts import FEATURE_SCHEMA, KHALIL_SCHEMA, CandidateSet, Expert, InputError
 
 STRICT = ConfigDict(extra="forbid")
 Count = Annotated[int, Field(ge=0)]
@@ -55,7 +56,8 @@ class CollectionConfig:
         expert_probability: Probability of asking, and following, the expert at a tree node.
         exploration: Who branches otherwise: ``pscost``, or a policy's name or folder (DAgger).
         settings: Named SCIP settings.
-        khalil_features: Whether to store the features of the published baselines too (slow).
+        khalil_features: Whether to store the features of the published baselines too (slow); on whenever
+            ``model.kind`` is a baseline.
         strong_branching_iteration_limit: LP iterations per child; 0 means no limit.
         n_samples_per_episode: At most this many samples from one solve; 0 means no limit.
         node_limit: Tree nodes per episode; 0 means no limit.
@@ -77,17 +79,38 @@ class CollectionConfig:
     time_limit_seconds: PositiveFloat = 3600.0
 
 
+class ModelKind(StrEnum):
+    """What a policy is: the graph network, or one of its three published competitors (Gasse et al. 2019, section 5.1).
+
+    ``EXTRA_TREES``: extremely randomised trees that regress the expert's score. ``SVM_RANK``: a linear ranking SVM.
+    ``LAMBDA_MART``: boosted trees that rank.
+    """
+
+    GCNN = "gcnn"
+    EXTRA_TREES = "extra-trees"
+    SVM_RANK = "svm-rank"
+    LAMBDA_MART = "lambda-mart"
+
+    @property
+    def feature_schema(self) -> str:
+        """The feature layout it reads."""
+        return FEATURE_SCHEMA if self is ModelKind.GCNN else KHALIL_SCHEMA
+
+
 @dataclass(config=STRICT, frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """Shape of the graph network.
+    """What is trained, and the shape of the graph network.
 
     Args:
+        kind: ``gcnn``, or a published baseline: ``extra-trees``, ``svm-rank``, ``lambda-mart``, which reads nothing
+            else of this section, and of ``[training]`` the threads alone.
         hidden_size: Width of every layer.
         n_rounds: Rounds of variable-to-constraint and constraint-to-variable half-convolutions.
         aggregation: How messages are combined at a vertex.
         dropout: Probability of DROPPING a unit in the head.
     """
 
+    kind: ModelKind = ModelKind.GCNN
     hidden_size: PositiveCount = 64
     n_rounds: PositiveCount = 1
     aggregation: Literal["sum", "mean"] = "sum"
@@ -206,9 +229,12 @@ def parse_config(data: Mapping[str, object], *, source: str) -> ExperimentConfig
         InputError: If a key is unknown or a value is out of range.
     """
     try:
-        return TypeAdapter(ExperimentConfig).validate_python(data)
+        config = TypeAdapter(ExperimentConfig).validate_python(data)
     except ValidationError as error:
         raise InputError(f"{source}: {_explain(error)}") from None
+    if config.model.kind.feature_schema == KHALIL_SCHEMA and not config.collection.khalil_features:
+        return replace(config, collection=replace(config.collection, khalil_features=True))
+    return config
 
 
 def to_mapping(config: object) -> dict[str, object]:

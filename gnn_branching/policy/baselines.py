@@ -1,14 +1,8 @@
-"""The published baselines at work: trees, a linear ranker and LambdaMART on Khalil's candidate features.
-
-A baseline is a folder: ``baseline.json`` says what it is, beside it lie arrays in safetensors or LightGBM's text.
-"""
+"""The published baselines at work: trees, a linear ranker and LambdaMART on Khalil's candidate features."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,9 +10,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 
+from gnn_branching.config import ModelKind
 from gnn_branching.contracts import (
     KHALIL_SCHEMA,
     N_KHALIL_FEATURES,
@@ -26,24 +19,16 @@ from gnn_branching.contracts import (
     CandidateSet,
     FloatArray,
     InputError,
-    Policy,
 )
-from gnn_branching.durable import write_durably
+from gnn_branching.policy.card import PolicyCard, read_card, read_file, read_weights
 
-FORMAT = "gnn-branching-baseline-1"
-CARD_NAME = "baseline.json"
-ARRAYS_NAME = "baseline.safetensors"
-TEXT_NAME = "lambdamart.txt"
 TREE_ARRAYS = ("roots", "features", "thresholds", "left", "right", "values")
 """Arrays of a forest: first node per tree, then per node (``left`` is -1 at a leaf), all trees one after the other."""
+LINEAR_ARRAY = "weights"
+"""The array of a linear ranker."""
 
-
-class BaselineKind(StrEnum):
-    """The three competitors of Gasse et al. 2019."""
-
-    EXTRA_TREES = "extra-trees"
-    SVM_RANK = "svm-rank"
-    LAMBDA_MART = "lambda-mart"
+Predictor = Callable[[FloatArray], FloatArray]
+"""Maps transformed features, (n_candidates, n_features), to scores."""
 
 
 def normalised(features: FloatArray) -> FloatArray:
@@ -59,39 +44,42 @@ def normalised_with_products(features: FloatArray) -> FloatArray:
     return normalised(np.hstack([features, features[:, first] * features[:, second]]))
 
 
-TRANSFORMS: Mapping[BaselineKind, Callable[[FloatArray], FloatArray]] = MappingProxyType(
+TRANSFORMS: Mapping[ModelKind, Callable[[FloatArray], FloatArray]] = MappingProxyType(
     {
-        BaselineKind.EXTRA_TREES: normalised,
-        BaselineKind.SVM_RANK: normalised_with_products,
-        BaselineKind.LAMBDA_MART: normalised,
+        ModelKind.EXTRA_TREES: normalised,
+        ModelKind.SVM_RANK: normalised_with_products,
+        ModelKind.LAMBDA_MART: normalised,
     }
 )
 """What each baseline does to the candidates' features, (n_candidates, 72), in training and at work."""
 
 
 class BaselinePolicy:
-    """A fitted baseline as a :class:`~gnn_branching.contracts.Policy`.
+    """A fitted baseline as a :class:`~gnn_branching.contracts.Policy`; pickled as the path of its folder.
 
     Args:
-        name: Short name for tables.
-        kind: Which baseline; decides the features.
-        candidate_set: The candidate set it was trained on.
-        predict: Maps transformed features, (n_candidates, n_features), to scores.
+        folder: The policy's folder.
+        name: Name for tables.
+
+    Raises:
+        InputError: If the folder is not a whole policy, or LightGBM is needed and not installed.
     """
 
     feature_schema = KHALIL_SCHEMA
 
-    def __init__(
-        self,
-        name: str,
-        kind: BaselineKind,
-        candidate_set: CandidateSet,
-        predict: Callable[[FloatArray], FloatArray],
-    ) -> None:
-        self.name = name
-        self.kind = kind
-        self.candidate_set = candidate_set
-        self._predict = predict
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.name = folder.resolve(), name
+        self.card: PolicyCard = read_card(folder)
+        kind = ModelKind(self.card.kind)
+        if kind not in TRANSFORMS:
+            raise InputError(f"{folder} holds a {kind}, which is no baseline; load it with load_policy")
+        self._transform = TRANSFORMS[kind]
+        self._predict = _text_predictor(folder, self.card) if kind is ModelKind.LAMBDA_MART else self._array_predictor()
+
+    @property
+    def candidate_set(self) -> CandidateSet:
+        """The candidate set it was trained on."""
+        return self.card.candidates
 
     def scores(self, state: BranchingState) -> FloatArray:
         """Return one score per candidate.
@@ -101,80 +89,41 @@ class BaselinePolicy:
         """
         if state.candidate_features is None:
             raise InputError(f"policy {self.name} reads {KHALIL_SCHEMA}, which this state lacks; ask for that schema")
-        return self._predict(TRANSFORMS[self.kind](state.candidate_features))
+        return self._predict(self._transform(state.candidate_features))
+
+    def warm_up(self) -> None:
+        """Score two made-up candidates, so that nothing is loaded or compiled at the first decision."""
+        self._predict(self._transform(np.eye(2, N_KHALIL_FEATURES)))
+
+    def __reduce__(self) -> tuple[type[BaselinePolicy], tuple[Path, str]]:
+        return type(self), (self.folder, self.name)
+
+    def _array_predictor(self) -> Predictor:
+        arrays = read_weights(self.folder, self.card)
+        names = (LINEAR_ARRAY,) if self.card.kind == ModelKind.SVM_RANK else TREE_ARRAYS
+        lacking = [name for name in names if name not in arrays]
+        if lacking:
+            raise InputError(f"{self.folder}: the weights lack {', '.join(lacking)}; train the policy again")
+        if self.card.kind == ModelKind.SVM_RANK:
+            weights = arrays[LINEAR_ARRAY]
+            return lambda features: np.asarray(features @ weights)
+        trees: tuple[NDArray[Any], ...] = tuple(arrays[name] for name in TREE_ARRAYS)
+        # scikit-learn compares features as float32 with thresholds as float64.
+        return lambda features: np.asarray(_walk(features.astype(np.float32), *trees))
 
 
-def save_arrays(
-    folder: Path, kind: BaselineKind, candidate_set: CandidateSet, arrays: Mapping[str, NDArray[Any]]
-) -> None:
-    """Write a forest (``TREE_ARRAYS``) or a linear ranker (``weights``)."""
-    content = save({key: np.ascontiguousarray(array) for key, array in arrays.items()})
-    _save(folder, kind, candidate_set, ARRAYS_NAME, content)
-
-
-def save_text(folder: Path, candidate_set: CandidateSet, text: str) -> None:
-    """Write a LambdaMART in LightGBM's text format."""
-    _save(folder, BaselineKind.LAMBDA_MART, candidate_set, TEXT_NAME, text.encode())
-
-
-def is_baseline(folder: Path) -> bool:
-    """Whether a folder holds a baseline."""
-    return (folder / CARD_NAME).is_file()
-
-
-def load_baseline(folder: Path, name: str | None = None) -> Policy:
-    """Load a baseline; it is called after its folder unless a name is given.
-
-    Raises:
-        InputError: If a file is missing or damaged, or LightGBM is needed and not installed.
-    """
-    try:
-        card = json.loads((folder / CARD_NAME).read_text(encoding="utf-8"))
-        if card["format"] != FORMAT:
-            raise InputError(f"{folder} has format {card['format']!r}, this version reads {FORMAT!r}; fit it anew")
-        kind, candidate_set = BaselineKind(card["kind"]), CandidateSet(card["candidates"])
-        file = folder / str(card["file"])
-        if hashlib.sha256(file.read_bytes()).hexdigest() != card["sha256"]:
-            raise InputError(f"{file} is not the file that {CARD_NAME} names; copy the folder again, or fit it anew")
-        predict = _text_predictor(file) if kind is BaselineKind.LAMBDA_MART else _array_predictor(kind, file)
-    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"baseline {folder} cannot be read ({error}); fit it anew") from None
-    return BaselinePolicy(name or folder.resolve().name, kind, candidate_set, predict)
-
-
-def _save(folder: Path, kind: BaselineKind, candidate_set: CandidateSet, file: str, content: bytes) -> None:
-    card = {
-        "format": FORMAT,
-        "kind": kind.value,
-        "candidates": candidate_set.value,
-        "feature_schema": KHALIL_SCHEMA,
-        "file": file,
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
-    write_durably(folder / file, content)
-    write_durably(folder / CARD_NAME, (json.dumps(card, indent=1) + "\n").encode())
-
-
-def _array_predictor(kind: BaselineKind, file: Path) -> Callable[[FloatArray], FloatArray]:
-    arrays = load_file(file)
-    if kind is BaselineKind.SVM_RANK:
-        weights = arrays["weights"]
-        return lambda features: np.asarray(features @ weights)
-    trees = tuple(arrays[key] for key in TREE_ARRAYS)
-    # scikit-learn compares features as float32 with thresholds as float64.
-    return lambda features: np.asarray(_walk(features.astype(np.float32), *trees))
-
-
-def _text_predictor(file: Path) -> Callable[[FloatArray], FloatArray]:
+def _text_predictor(folder: Path, card: PolicyCard) -> Predictor:
     try:
         import lightgbm
     except ImportError:
         raise InputError("LambdaMART needs LightGBM; install gnn-branching[baselines]") from None
-    booster = lightgbm.Booster(model_str=file.read_text(encoding="utf-8"))
+    try:
+        booster = lightgbm.Booster(model_str=read_file(folder, card).decode())
+    except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{folder / card.weights_file} is no model of LightGBM ({reason}); train it again") from None
     if booster.num_feature() != N_KHALIL_FEATURES:
-        raise InputError(f"{file} reads {booster.num_feature()} features, not {N_KHALIL_FEATURES}; fit it anew")
+        raise InputError(f"{folder} reads {booster.num_feature()} features, not {N_KHALIL_FEATURES}; train it again")
     return lambda features: np.asarray(booster.predict(features, num_threads=1), dtype=np.float64)
 
 

@@ -1,4 +1,7 @@
-"""The folder of a policy: ``model.safetensors`` and ``card.json``, which says what the weights are and where from."""
+"""The folder of a policy: ``card.json`` says what it is and where from; beside it lies ``model.safetensors``.
+
+LambdaMART lies in ``model.txt`` instead, in LightGBM's own format.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,10 @@ from pydantic.dataclasses import dataclass
 from safetensors import SafetensorError
 from safetensors.numpy import load as parse_tensors
 
-from gnn_branching.config import STRICT, ModelConfig
-from gnn_branching.contracts import FEATURE_SCHEMA, CandidateSet, InputError
+from gnn_branching.config import STRICT, ModelConfig, ModelKind
+from gnn_branching.contracts import CandidateSet, InputError
 
-CARD_FILE, WEIGHTS_FILE = "card.json", "model.safetensors"
-GCNN = "gcnn"
+CARD_FILE, WEIGHTS_FILE, TEXT_FILE = "card.json", "model.safetensors", "model.txt"
 NORMALISATION = "prenorm: shift and scale fitted once on training data, then frozen; stored with the weights"
 
 Tensors = Mapping[str, NDArray[np.floating]]
@@ -30,13 +32,13 @@ class PolicyCard:
     """What a policy is.
 
     Args:
-        kind: How its weights are read; ``gcnn`` for the graph network.
+        kind: How its weights are read: a :class:`~gnn_branching.contracts.ModelKind`.
         feature_schema: The feature layout it reads.
         candidates: The candidate set it was trained on, and must branch on.
         family: Family it was trained on, or the training folder's name.
         sizes: Sizes of the family.
         seed: Root seed of the experiment.
-        architecture: Shape of the network.
+        architecture: Shape of the network; defaults for a baseline.
         normalisation: How inputs are normalised.
         n_parameters: Trained numbers.
         weights_sha256: Hash of the weights file, hexadecimal.
@@ -63,6 +65,11 @@ class PolicyCard:
         """Return an indented JSON object."""
         return json.dumps(TypeAdapter(PolicyCard).dump_python(self, mode="json"), indent=2) + "\n"
 
+    @property
+    def weights_file(self) -> str:
+        """Name of the file with the weights."""
+        return TEXT_FILE if self.kind == ModelKind.LAMBDA_MART else WEIGHTS_FILE
+
 
 def read_card(folder: Path) -> PolicyCard:
     """Read and check the card of a policy folder.
@@ -82,27 +89,41 @@ def read_card(folder: Path) -> PolicyCard:
         raise InputError(
             f"{path} is damaged or of another version: {where}: {message}; train the policy again"
         ) from None
-    for what, found, known in (("kind", card.kind, GCNN), ("feature schema", card.feature_schema, FEATURE_SCHEMA)):
-        if found != known:
-            raise InputError(f"{path}: {what} {found!r} is unknown; allowed: {known!r}; train the policy again")
+    if card.kind not in set(ModelKind):
+        known = ", ".join(ModelKind)
+        raise InputError(f"{path}: kind {card.kind!r} is unknown; allowed: {known}; train the policy again")
+    schema = ModelKind(card.kind).feature_schema
+    if card.feature_schema != schema:
+        found = card.feature_schema
+        raise InputError(f"{path}: feature schema {found!r} is unknown; allowed: {schema!r}; train the policy again")
     return card
 
 
-def read_weights(folder: Path, card: PolicyCard) -> Tensors:
-    """Read the weights that a card describes.
+def read_file(folder: Path, card: PolicyCard) -> bytes:
+    """Read the file of weights that a card describes.
 
     Raises:
         InputError: If the file is missing, or is not the one the card was written for.
     """
-    path = folder / WEIGHTS_FILE
+    path = folder / card.weights_file
     try:
         content = path.read_bytes()
     except OSError:
-        raise InputError(f"{folder} is no whole policy: {WEIGHTS_FILE} is missing or cannot be read") from None
+        raise InputError(f"{folder} is no whole policy: {path.name} is missing or cannot be read") from None
     if sha256(content).hexdigest() != card.weights_sha256:
         raise InputError(f"{path} is damaged: its SHA-256 is not the one in {CARD_FILE}; copy the folder again")
+    return content
+
+
+def read_weights(folder: Path, card: PolicyCard) -> Tensors:
+    """Read the arrays that a card describes.
+
+    Raises:
+        InputError: If the file is missing, or is not the one the card was written for.
+    """
+    content = read_file(folder, card)
     try:
         tensors: Tensors = parse_tensors(content)
     except SafetensorError as error:
-        raise InputError(f"{path} is no safetensors file ({error}); train the policy again") from None
+        raise InputError(f"{folder / card.weights_file} is no safetensors file ({error}); train it again") from None
     return tensors

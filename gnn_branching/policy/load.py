@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
+from gnn_branching.config import ModelKind
 from gnn_branching.contracts import CandidateSet, InputError, Policy
-from gnn_branching.policy.card import CARD_FILE, WEIGHTS_FILE, PolicyCard, read_card
+from gnn_branching.policy.card import CARD_FILE, TEXT_FILE, WEIGHTS_FILE, PolicyCard, read_card
 from gnn_branching.policy.graph import GraphPolicy
 
 SHIPPED = Path(__file__).parent / "shipped"
 HUB_PREFIX = "hf://"
+FILES = (CARD_FILE, WEIGHTS_FILE, TEXT_FILE)
 RUN_SUBFOLDER = "policy"
 """Where ``train-policy`` puts a policy within a run; the run's name is the better one."""
 
@@ -44,9 +46,11 @@ def load_policy(name_or_path: str | Path, *, device: str = "cpu") -> LoadedPolic
         InputError: If there is no such policy, or it is damaged or of another version.
     """
     folder, name = _find(str(name_or_path))
-    from gnn_branching.policy.baselines import is_baseline, load_baseline  # compiles loops of its own
+    if read_card(folder).kind == ModelKind.GCNN:
+        return GraphPolicy(folder, name, device)
+    from gnn_branching.policy.baselines import BaselinePolicy  # compiles loops of its own
 
-    return cast(LoadedPolicy, load_baseline(folder, name)) if is_baseline(folder) else GraphPolicy(folder, name, device)
+    return BaselinePolicy(folder, name)
 
 
 def push_policy(folder: Path, repository: str) -> str:
@@ -60,7 +64,7 @@ def push_policy(folder: Path, repository: str) -> str:
     read_card(folder)
     hub = HfApi()
     hub.create_repo(repository, private=True, exist_ok=True)
-    hub.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=[CARD_FILE, WEIGHTS_FILE])
+    hub.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=list(FILES))
     return HUB_PREFIX + repository
 
 
@@ -84,7 +88,7 @@ def _download(repository: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(repository, allow_patterns=[CARD_FILE, WEIGHTS_FILE]))
+        return Path(snapshot_download(repository, allow_patterns=list(FILES)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"policy {HUB_PREFIX}{repository} cannot be fetched: {reason}") from None

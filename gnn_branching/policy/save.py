@@ -11,16 +11,22 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import save as pack_tensors
 
-from gnn_branching.config import ExperimentConfig, parse_config
-from gnn_branching.contracts import FEATURE_SCHEMA
+from gnn_branching.config import ExperimentConfig, ModelConfig, ModelKind, parse_config
 from gnn_branching.durable import PARTIAL_SUFFIX, explain_write_error, flush_folder, write_durably
-from gnn_branching.policy.card import CARD_FILE, GCNN, NORMALISATION, WEIGHTS_FILE, PolicyCard
+from gnn_branching.policy.card import CARD_FILE, NORMALISATION, PolicyCard
 from gnn_branching.provenance import collect_provenance
 
 if TYPE_CHECKING:
     from gnn_branching.model.network import BipartiteGCNN
+
+PER_TREE_NODE = "each column stretched to [0, 1] over the candidates of a tree node"
+
+FittedBaseline = Mapping[str, NDArray[np.generic]] | str
+"""What fitting a baseline gives: arrays by name, or text in LightGBM's format."""
 
 
 def save_policy(
@@ -40,33 +46,80 @@ def save_policy(
     Raises:
         InputError: If the folder cannot be written; what was there before is kept.
     """
-    experiment = parse_config(config, source="the policy's configuration")
     tensors = {name: value.detach().float().cpu().contiguous().numpy() for name, value in network.state_dict().items()}
-    weights = pack_tensors(tensors)
+    return _write(
+        folder,
+        pack_tensors(tensors),
+        kind=ModelKind.GCNN,
+        architecture=network.config,
+        normalisation=NORMALISATION,
+        n_parameters=sum(parameter.numel() for parameter in network.parameters()),
+        config=config,
+        metrics=metrics,
+    )
+
+
+def save_baseline(
+    folder: Path, fitted: FittedBaseline, *, config: Mapping[str, object], metrics: Mapping[str, float]
+) -> PolicyCard:
+    """Write a fitted baseline, of the kind that ``config`` names, as a policy folder; see :func:`save_policy`.
+
+    Args:
+        folder: Where; its name is the policy's name.
+        fitted: Arrays of a forest or a linear ranker, or LightGBM's text.
+        config: The whole experiment, as ``config.to_mapping`` gives it.
+        metrics: Figures on held-out samples.
+    """
+    model = parse_config(config, source="the policy's configuration").model
+    if isinstance(fitted, str):
+        content, n_parameters = fitted.encode(), fitted.count("\nTree=")
+    else:
+        content = pack_tensors({name: np.ascontiguousarray(array) for name, array in fitted.items()})
+        n_parameters = sum(array.size for array in fitted.values())
+    return _write(
+        folder,
+        content,
+        kind=model.kind,
+        architecture=ModelConfig(kind=model.kind),
+        normalisation=PER_TREE_NODE,
+        n_parameters=n_parameters,
+        config=config,
+        metrics=metrics,
+    )
+
+
+def _write(
+    folder: Path,
+    weights: bytes,
+    *,
+    kind: ModelKind,
+    architecture: ModelConfig,
+    normalisation: str,
+    n_parameters: int,
+    config: Mapping[str, object],
+    metrics: Mapping[str, float],
+) -> PolicyCard:
+    """Write the weights and their card, and return the card."""
+    experiment = parse_config(config, source="the policy's configuration")
     card = PolicyCard(
-        kind=GCNN,
-        feature_schema=FEATURE_SCHEMA,
+        kind=kind,
+        feature_schema=kind.feature_schema,
         candidates=experiment.collection.candidates,
         family=_family(experiment),
         sizes=experiment.instances.sizes,
         seed=experiment.seed,
-        architecture=network.config,
-        normalisation=NORMALISATION,
-        n_parameters=sum(parameter.numel() for parameter in network.parameters()),
+        architecture=architecture,
+        normalisation=normalisation,
+        n_parameters=n_parameters,
         weights_sha256=sha256(weights).hexdigest(),
         metrics=dict(metrics),
         experiment=config,
         versions=asdict(collect_provenance()),
     )
-    write_policy(folder, card, weights)
-    return card
-
-
-def write_policy(folder: Path, card: PolicyCard, weights: bytes) -> None:
-    """Write a card and the weights it describes; see :func:`save_policy`."""
     with _replacing(folder) as fresh:
-        write_durably(fresh / WEIGHTS_FILE, weights)
+        write_durably(fresh / card.weights_file, weights)
         write_durably(fresh / CARD_FILE, card.to_json().encode())
+    return card
 
 
 def _family(experiment: ExperimentConfig) -> str:

@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 
 from gnn_branching.cli import main
+from gnn_branching.config import load_config
+from gnn_branching.contracts import KHALIL_SCHEMA
+from gnn_branching.policy import load_policy
+from gnn_branching.shards import open_dataset
+from gnn_branching.training.metrics import policy_accuracy
 from tests.dataset.shards import synthetic_dataset
 
 CONFIG = """
@@ -58,3 +63,19 @@ def test_several_datasets_and_their_first_samples(
     few = run(config, tmp_path / "few", "--dataset", first, "--set", "collection.n_train_samples=16")
     assert few["n_train_samples"] == 16
     assert (tmp_path / "few" / "policy" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("kind", ["extra-trees", "svm-rank", "lambda-mart"])
+def test_a_baseline_by_the_same_command(config: Path, tmp_path: Path, kind: str) -> None:
+    dataset = synthetic_dataset(tmp_path / "samples", {"train": 24, "valid": 10, "test": 10})
+    figures = run(config, tmp_path / "run", "--dataset", dataset, "--set", f"model.kind={kind}")
+    assert figures["n_fitted_samples"] == figures["n_train_samples"] == 24
+    assert 0 <= figures["valid_acc_1"] <= figures["valid_acc_10"] <= 1
+    policy = load_policy(tmp_path / "run" / "policy")
+    assert policy.feature_schema == KHALIL_SCHEMA
+    assert figures["test_acc_1"] == policy_accuracy(policy, open_dataset(dataset, "test")).acc_1
+
+
+def test_a_baseline_asks_for_its_features(config: Path) -> None:
+    assert not load_config(config).collection.khalil_features
+    assert load_config(config, ["model.kind=svm-rank"]).collection.khalil_features

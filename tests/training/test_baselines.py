@@ -1,66 +1,66 @@
 """Baselines learn what their features tell, are written without pickle, and predict as their libraries do."""
 
 import json
+import pickle
+import shutil
+import sys
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from gnn_branching.config import ExperimentConfig, ModelConfig, ModelKind, to_mapping
 from gnn_branching.contracts import KHALIL_SCHEMA, CandidateSet, InputError, Policy, Sample
 from gnn_branching.dataset.source import MemorySource
 from gnn_branching.dataset.synthetic import random_sample
-from gnn_branching.policy.baselines import (
-    TRANSFORMS,
-    BaselineKind,
-    is_baseline,
-    load_baseline,
-    normalised,
-    normalised_with_products,
-    save_arrays,
-    save_text,
-)
+from gnn_branching.policy import load_policy
+from gnn_branching.policy.baselines import TRANSFORMS, BaselinePolicy, normalised, normalised_with_products
+from gnn_branching.policy.card import CARD_FILE, read_card
+from gnn_branching.policy.save import save_baseline
 from gnn_branching.training.baselines import (
+    Fitted,
     candidate_table,
-    fit_extra_trees,
+    fit_baseline,
     fit_lambda_mart,
-    fit_svm_rank,
     forest_arrays,
+    require_libraries,
 )
 from gnn_branching.training.metrics import policy_accuracy
+from tests.policy.conftest import make_network
+from tests.policy.conftest import save as save_gcnn
 
 SOURCE = MemorySource([random_sample(seed) for seed in range(60)])
 HELD_OUT = MemorySource([random_sample(seed) for seed in range(1000, 1060)])
 
 
-def fit(kind: BaselineKind, folder: Path) -> Policy:
-    transform = TRANSFORMS[kind]
-    if kind is BaselineKind.LAMBDA_MART:
-        save_text(folder, CandidateSet.LP, fit_lambda_mart(SOURCE, transform, seed=0, n_threads=1))
-    else:
-        trees = kind is BaselineKind.EXTRA_TREES
-        arrays = (
-            fit_extra_trees(SOURCE, transform, seed=0, n_threads=1)
-            if trees
-            else fit_svm_rank(SOURCE, transform, seed=0)
-        )
-        save_arrays(folder, kind, CandidateSet.LP, arrays)
-    return load_baseline(folder)
+def save(folder: Path, kind: ModelKind, fitted: Fitted) -> Policy:
+    config = ExperimentConfig(model=ModelConfig(kind=kind))
+    save_baseline(folder, fitted, config=to_mapping(config), metrics={"test_acc_1": 0.5})
+    return load_policy(folder)
 
 
-@pytest.fixture(scope="module", params=list(BaselineKind))
+def fit(kind: ModelKind, folder: Path) -> Policy:
+    fitted, n_samples = fit_baseline(kind, SOURCE, TRANSFORMS[kind], seed=0, n_threads=1)
+    assert n_samples == len(SOURCE)
+    return save(folder, kind, fitted)
+
+
+@pytest.fixture(scope="module", params=list(TRANSFORMS))
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("baseline")
+    path = tmp_path_factory.mktemp("baseline") / "mine"
     fit(request.param, path)
     return path
 
 
 def test_learns_and_keeps_the_protocol(folder: Path) -> None:
-    policy = load_baseline(folder)
+    policy = load_policy(folder)
     assert isinstance(policy, Policy)
     assert policy.feature_schema == KHALIL_SCHEMA
     assert policy.candidate_set is CandidateSet.LP
-    assert (policy.name, load_baseline(folder, "other").name) == (folder.name, "other")
+    assert policy.name == "mine"
+    policy.warm_up()
     state = SOURCE[0].state
     scores = policy.scores(state)
     assert scores.dtype == np.float64
@@ -71,10 +71,18 @@ def test_learns_and_keeps_the_protocol(folder: Path) -> None:
 
 def test_two_loads_agree_and_files_hold_no_pickle(folder: Path) -> None:
     state = HELD_OUT[3].state
-    assert np.array_equal(load_baseline(folder).scores(state), load_baseline(folder).scores(state))
-    assert {path.suffix for path in folder.iterdir()} <= {".json", ".safetensors", ".txt"}
-    assert is_baseline(folder)
-    assert not is_baseline(folder.parent)
+    policy = load_policy(folder)
+    assert np.array_equal(policy.scores(state), load_policy(folder).scores(state))
+    assert np.array_equal(policy.scores(state), pickle.loads(pickle.dumps(policy)).scores(state))
+    assert {path.name for path in folder.iterdir()} in ({CARD_FILE, "model.safetensors"}, {CARD_FILE, "model.txt"})
+
+
+def test_card_says_what_it_is(folder: Path) -> None:
+    card = read_card(folder)
+    assert card.kind == card.architecture.kind == card.experiment["model"]["kind"]
+    assert card.feature_schema == KHALIL_SCHEMA
+    assert card.metrics == {"test_acc_1": 0.5}
+    assert card.n_parameters > 0
 
 
 def test_candidates_permuted_permute_the_scores(folder: Path) -> None:
@@ -82,27 +90,44 @@ def test_candidates_permuted_permute_the_scores(folder: Path) -> None:
     order = np.random.default_rng(0).permutation(state.n_candidates)
     assert state.candidate_features is not None
     permuted = replace(state, candidates=state.candidates[order], candidate_features=state.candidate_features[order])
-    policy = load_baseline(folder)
+    policy = load_policy(folder)
     np.testing.assert_allclose(policy.scores(permuted), policy.scores(state)[order], rtol=1e-12, atol=1e-12)
 
 
 def test_same_seed_same_files(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        fit(BaselineKind.EXTRA_TREES, tmp_path / name)
-    for file in (tmp_path / "a").iterdir():
-        assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
+        fit(ModelKind.EXTRA_TREES, tmp_path / name)
+    assert (tmp_path / "a" / CARD_FILE).read_bytes() == (tmp_path / "b" / CARD_FILE).read_bytes()
+    assert read_card(tmp_path / "a").weights_sha256 == read_card(tmp_path / "b").weights_sha256
 
 
-def test_a_damaged_or_foreign_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
-        load_baseline(tmp_path)
-    save_arrays(tmp_path, BaselineKind.SVM_RANK, CandidateSet.LP, {"weights": np.ones(3)})
-    (tmp_path / "baseline.safetensors").write_bytes(b"else")
-    with pytest.raises(InputError, match=r"is not the file that baseline\.json names"):
-        load_baseline(tmp_path)
-    (tmp_path / "baseline.json").write_text(json.dumps({"format": "other"}))
-    with pytest.raises(InputError, match="has format 'other'"):
-        load_baseline(tmp_path)
+def test_damage_is_told_in_one_line(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    weights = copy / read_card(copy).weights_file
+    weights.write_bytes(b"else")
+    with pytest.raises(InputError, match="SHA-256"):
+        load_policy(copy)
+    card = json.loads((copy / CARD_FILE).read_text())
+    (copy / CARD_FILE).write_text(json.dumps(card | {"weights_sha256": sha256(b"else").hexdigest()}))
+    with pytest.raises(InputError, match=r"is no safetensors file|is no model of LightGBM"):
+        load_policy(copy)
+
+
+def test_arrays_of_another_baseline_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the weights lack roots, features"):
+        save(tmp_path / "mixed", ModelKind.EXTRA_TREES, {"weights": np.ones(3)})
+    gcnn = tmp_path / "gcnn"
+    save_gcnn(gcnn, make_network(ModelConfig(hidden_size=4)))
+    with pytest.raises(InputError, match="holds a gcnn, which is no baseline"):
+        BaselinePolicy(gcnn, "gcnn")
+
+
+@pytest.mark.parametrize(("kind", "module"), [("extra-trees", "sklearn"), ("lambda-mart", "lightgbm")])
+def test_a_missing_library_is_named_with_the_remedy(kind: str, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(InputError, match=rf"{kind} needs .*; install gnn-branching\[baselines\]"):
+        require_libraries(ModelKind(kind))
 
 
 def test_forest_walks_as_scikit_learn_predicts(tmp_path: Path) -> None:
@@ -110,8 +135,7 @@ def test_forest_walks_as_scikit_learn_predicts(tmp_path: Path) -> None:
 
     table = candidate_table(SOURCE, normalised, seed=0)
     forest = ExtraTreesRegressor(n_estimators=7, random_state=1).fit(table.features, table.shares)
-    save_arrays(tmp_path, BaselineKind.EXTRA_TREES, CandidateSet.LP, forest_arrays(forest))
-    policy = load_baseline(tmp_path)
+    policy = save(tmp_path / "forest", ModelKind.EXTRA_TREES, forest_arrays(forest))
     for i in range(10):
         features = HELD_OUT[i].state.candidate_features
         assert features is not None
@@ -123,12 +147,12 @@ def test_forest_walks_as_scikit_learn_predicts(tmp_path: Path) -> None:
 def test_text_predicts_as_lightgbm(tmp_path: Path) -> None:
     import lightgbm
 
-    text = fit_lambda_mart(SOURCE, normalised, seed=0, n_threads=1)
-    save_text(tmp_path, CandidateSet.PSEUDO, text)
+    text = fit_lambda_mart(candidate_table(SOURCE, normalised, seed=0), seed=0, n_threads=1)
+    policy = save(tmp_path / "boosted", ModelKind.LAMBDA_MART, text)
     features = HELD_OUT[0].state.candidate_features
     assert features is not None
     expected = lightgbm.Booster(model_str=text).predict(normalised(features), num_threads=1)
-    assert np.array_equal(load_baseline(tmp_path).scores(HELD_OUT[0].state), expected)
+    assert np.array_equal(policy.scores(HELD_OUT[0].state), expected)
 
 
 def test_linear_ranker_is_a_dot_product(tmp_path: Path) -> None:
@@ -137,10 +161,8 @@ def test_linear_ranker_is_a_dot_product(tmp_path: Path) -> None:
     wide = normalised_with_products(features)
     assert wide.shape == (8, 72 + 72 * 73 // 2)
     weights = np.linspace(-1, 1, wide.shape[1])
-    save_arrays(tmp_path, BaselineKind.SVM_RANK, CandidateSet.LP, {"weights": weights})
-    np.testing.assert_allclose(
-        load_baseline(tmp_path).scores(HELD_OUT[0].state), wide @ weights, rtol=1e-13, atol=1e-13
-    )
+    policy = save(tmp_path / "linear", ModelKind.SVM_RANK, {"weights": weights})
+    np.testing.assert_allclose(policy.scores(HELD_OUT[0].state), wide @ weights, rtol=1e-13, atol=1e-13)
 
 
 def test_normalisation_is_per_tree_node() -> None:
@@ -157,7 +179,7 @@ def without_khalil(sample: Sample) -> Sample:
 def test_missing_features_are_named(folder: Path) -> None:
     bare = without_khalil(SOURCE[0])
     with pytest.raises(InputError, match="reads ecole-khalil-2016-1, which this state lacks"):
-        load_baseline(folder).scores(bare.state)
+        load_policy(folder).scores(bare.state)
     with pytest.raises(InputError, match=r"collect with collection\.khalil_features = true"):
         candidate_table(MemorySource([bare, bare]), normalised, seed=0)
     with pytest.raises(InputError, match="1 samples are too few"):

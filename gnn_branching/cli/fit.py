@@ -1,0 +1,91 @@
+"""From samples to a policy folder and its figures: the graph network, or a published baseline."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from gnn_branching.cli.experiment import RunFolder
+from gnn_branching.config import ExperimentConfig, to_mapping
+from gnn_branching.seeding import derive_seed
+
+if TYPE_CHECKING:
+    from gnn_branching.dataset.selection import SelectedSamples
+    from gnn_branching.dataset.source import SampleSource
+    from gnn_branching.model.network import BipartiteGCNN
+
+N_PROBE_SAMPLES = 32
+"""Samples on which convergence is watched while training."""
+
+
+def fit_network(config: ExperimentConfig, folder: RunFolder, samples: SelectedSamples) -> dict[str, float]:
+    """Train the graph network or go on with it, save the policy, and return its figures."""
+    from gnn_branching.diagnostics.tracker import ConvergenceTracker, probe_samples
+    from gnn_branching.policy.save import save_policy
+    from gnn_branching.training.loop import train
+
+    network = initial_network(config)
+    tracker = ConvergenceTracker(probe_samples(samples.train, N_PROBE_SAMPLES), config.training.loss)
+    result = train(
+        network,
+        samples.train,
+        samples.valid,
+        config.training,
+        seed=config.seed,
+        run_folder=folder.path,
+        callbacks=(tracker,),
+    )
+    figures = {
+        "best_epoch": float(result.best_epoch),
+        "valid_loss": result.best_valid_loss,
+        "valid_acc_1": result.best.acc_1,
+        "valid_acc_5": result.best.acc_5,
+        "train_seconds": result.wall_seconds,
+        "n_train_samples": float(len(samples.train)),
+    }
+    save_policy(folder.policy, network, config=to_mapping(config), metrics=figures)
+    figures |= _accuracy(folder, samples.test, "test")
+    save_policy(folder.policy, network, config=to_mapping(config), metrics=figures)
+    return figures
+
+
+def fit_baseline_policy(config: ExperimentConfig, folder: RunFolder, samples: SelectedSamples) -> dict[str, float]:
+    """Fit the baseline that ``config.model.kind`` names, save the policy, and return its figures."""
+    from gnn_branching.policy.baselines import TRANSFORMS
+    from gnn_branching.policy.save import save_baseline
+    from gnn_branching.training.baselines import fit_baseline
+
+    kind, n_threads = config.model.kind, config.training.n_threads or -1
+    print(f"fitting {kind!s} on {len(samples.train)} samples or fewer", file=sys.stderr)
+    clock = time.perf_counter()
+    fitted, n_fitted = fit_baseline(kind, samples.train, TRANSFORMS[kind], seed=config.seed, n_threads=n_threads)
+    figures = {
+        "train_seconds": time.perf_counter() - clock,
+        "n_train_samples": float(len(samples.train)),
+        "n_fitted_samples": float(n_fitted),
+    }
+    save_baseline(folder.policy, fitted, config=to_mapping(config), metrics=figures)
+    figures |= _accuracy(folder, samples.valid, "valid") | _accuracy(folder, samples.test, "test")
+    save_baseline(folder.policy, fitted, config=to_mapping(config), metrics=figures)
+    return figures
+
+
+def initial_network(config: ExperimentConfig) -> BipartiteGCNN:
+    """Return the network before training; its weights depend on the seed alone."""
+    import torch
+
+    from gnn_branching.model.network import BipartiteGCNN
+
+    with torch.random.fork_rng():
+        torch.manual_seed(derive_seed(config.seed, "initial weights"))
+        return BipartiteGCNN(config.model)
+
+
+def _accuracy(folder: RunFolder, source: SampleSource, split: str) -> dict[str, float]:
+    """Measure the policy as it was saved, not as it was trained."""
+    from gnn_branching.policy import load_policy
+    from gnn_branching.training.metrics import policy_accuracy
+
+    accuracy = policy_accuracy(load_policy(folder.policy), source)
+    return {f"{split}_{name}": getattr(accuracy, name) for name in ("acc_1", "acc_3", "acc_5", "acc_10")}
