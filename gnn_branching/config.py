@@ -130,6 +130,9 @@ class TrainingConfig:
         schedule: ``plateau``: times 0.2 after ``patience`` epochs without improvement; ``one-cycle``: up and down once.
         patience: Epochs without improvement before the learning rate drops.
         stop_patience: Epochs without improvement before training stops; one-cycle always runs to its end.
+        stop: ``patience`` alone, or also ``pl-star``: as soon as the PL* inequality asks for no more progress on 32
+            training samples, or its ratio has collapsed while validation is flat.
+        stop_epsilon: Excess loss, in nats above the targets' entropy, that is good enough for ``pl-star``.
         n_epochs: At most this many epochs.
         n_batches_per_epoch: Batches that make an epoch; 0 means one pass over the data.
         batch_size: Samples per optimizer step.
@@ -154,6 +157,8 @@ class TrainingConfig:
     schedule: Literal["plateau", "one-cycle"] = "plateau"
     patience: PositiveCount = 10
     stop_patience: PositiveCount = 20
+    stop: Literal["patience", "pl-star"] = "patience"
+    stop_epsilon: PositiveFloat = 0.05
     n_epochs: PositiveCount = 1000
     n_batches_per_epoch: Count = 312
     batch_size: PositiveCount = 32

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gnn_branching.cli.experiment import RunFolder
+from gnn_branching.cli.output import write_json
 from gnn_branching.config import ExperimentConfig, to_mapping
 from gnn_branching.seeding import derive_seed
 
@@ -19,14 +21,31 @@ N_PROBE_SAMPLES = 32
 """Samples on which convergence is watched while training."""
 
 
-def fit_network(config: ExperimentConfig, folder: RunFolder, samples: SelectedSamples) -> dict[str, float]:
-    """Train the graph network or go on with it, save the policy, and return its figures."""
+def fit_network(
+    config: ExperimentConfig, folder: RunFolder, samples: SelectedSamples, *, measure_rate: bool = False
+) -> dict[str, float]:
+    """Train the graph network or go on with it, save the policy, and return its figures.
+
+    Args:
+        config: What to train, and how.
+        folder: Gets checkpoints, logs, configuration and policy.
+        samples: On what.
+        measure_rate: Whether to measure the learning rate, or take the one measured before, instead of the
+            configuration's.
+    """
+    from gnn_branching.diagnostics.early_stop import PlStarRule
     from gnn_branching.diagnostics.tracker import ConvergenceTracker, probe_samples
     from gnn_branching.policy.save import save_policy
     from gnn_branching.training.loop import train
 
     network = initial_network(config)
-    tracker = ConvergenceTracker(probe_samples(samples.train, N_PROBE_SAMPLES), config.training.loss)
+    measured: dict[str, float] = {}
+    if measure_rate:
+        config, measured = _with_measured_rate(config, folder, samples, network)
+    write_json(folder.config, to_mapping(config))
+    rule = PlStarRule(epsilon=config.training.stop_epsilon) if config.training.stop == "pl-star" else None
+    probed = probe_samples(samples.train, N_PROBE_SAMPLES)
+    tracker = ConvergenceTracker(probed, config.training.loss, stop_rule=rule)
     result = train(
         network,
         samples.train,
@@ -38,11 +57,15 @@ def fit_network(config: ExperimentConfig, folder: RunFolder, samples: SelectedSa
     )
     figures = {
         "best_epoch": float(result.best_epoch),
+        "n_epochs": float(result.last.epoch),
+        "stopped_early": float(result.stopped_early),
+        "learning_rate": config.training.learning_rate,
         "valid_loss": result.best_valid_loss,
         "valid_acc_1": result.best.acc_1,
         "valid_acc_5": result.best.acc_5,
         "train_seconds": result.wall_seconds,
         "n_train_samples": float(len(samples.train)),
+        **measured,
     }
     save_policy(folder.policy, network, config=to_mapping(config), metrics=figures)
     figures |= _accuracy(folder, samples.test, "test")
@@ -56,6 +79,7 @@ def fit_baseline_policy(config: ExperimentConfig, folder: RunFolder, samples: Se
     from gnn_branching.policy.save import save_baseline
     from gnn_branching.training.baselines import fit_baseline
 
+    write_json(folder.config, to_mapping(config))
     kind, n_threads = config.model.kind, config.training.n_threads or -1
     print(f"fitting {kind!s} on {len(samples.train)} samples or fewer", file=sys.stderr)
     clock = time.perf_counter()
@@ -69,6 +93,20 @@ def fit_baseline_policy(config: ExperimentConfig, folder: RunFolder, samples: Se
     figures |= _accuracy(folder, samples.valid, "valid") | _accuracy(folder, samples.test, "test")
     save_baseline(folder.policy, fitted, config=to_mapping(config), metrics=figures)
     return figures
+
+
+def _with_measured_rate(
+    config: ExperimentConfig, folder: RunFolder, samples: SelectedSamples, network: BipartiteGCNN
+) -> tuple[ExperimentConfig, dict[str, float]]:
+    """Return the configuration with the measured learning rate, and the figures of the measurement."""
+    from gnn_branching.diagnostics.stored_rate import stored_or_measured_rate
+
+    print("measuring a learning rate (once; it is kept in the run folder)", file=sys.stderr)
+    training = config.training
+    found = stored_or_measured_rate(folder.path, network, samples.train, samples.valid, training, seed=config.seed)
+    print(f"learning rate {found.rate:.3g}, after {found.n_steps} steps and {found.seconds:.0f} s", file=sys.stderr)
+    figures = {"learning_rate_steps": float(found.n_steps), "learning_rate_seconds": found.seconds}
+    return replace(config, training=replace(training, learning_rate=found.rate)), figures
 
 
 def initial_network(config: ExperimentConfig) -> BipartiteGCNN:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -19,8 +19,13 @@ from gnn_branching.cli.experiment import (
     read_experiment,
 )
 from gnn_branching.cli.output import JsonPath, Workers, write_json
-from gnn_branching.config import ExperimentConfig, ModelKind, to_mapping
+from gnn_branching.config import ExperimentConfig, ModelKind
 from gnn_branching.contracts import InputError
+
+LearningRate = Annotated[
+    Literal["auto"] | float | None,
+    Parameter(help="Learning rate; `auto` measures one on the samples, once. Overrides the configuration's."),
+]
 
 
 def train_policy(
@@ -29,6 +34,8 @@ def train_policy(
     instances: Path | None = None,
     dataset: Annotated[list[Path] | None, Parameter(negative="")] = None,
     out: Path | None = None,
+    lr: LearningRate = None,
+    stop: Literal["patience", "pl-star"] | None = None,
     set_: Overrides = None,
     seed: Annotated[int | None, Parameter(help="Overrides the configuration's seed.")] = None,
     executor: ExecutorName = "local",
@@ -51,8 +58,12 @@ def train_policy(
         `collection.n_train_samples` are used (and `n_valid_samples`, `n_test_samples`).
     out
         Run folder; `runs/NAME` by default, after the configuration.
+    stop
+        `pl-star` also stops as soon as the PL* inequality asks for no more progress, or no longer holds while
+        validation is flat; overrides `training.stop`.
     """
-    overrides = [*(set_ or []), *([] if seed is None else [f"seed={seed}"])]
+    given_values = {"seed": seed, "training.learning_rate": None if lr == "auto" else lr, "training.stop": stop}
+    overrides = [*(set_ or []), *(f"{key}={value}" for key, value in given_values.items() if value is not None)]
     experiment = read_experiment(config, overrides, instances=instances)
     folder = RunFolder(path=out or Path("runs") / (config.stem if config else str(instances and instances.name)))
     if experiment.model.kind is not ModelKind.GCNN:
@@ -64,13 +75,15 @@ def train_policy(
             raise InputError(f"--dataset {given} does not exist; make one with gnn-branching collect")
     if not dataset:
         collect_samples(experiment, folder, collection_executor(executor, workers, ray_address, folder.path))
-    figures = _fit(experiment, folder, dataset or [folder.dataset])
+    figures = _fit(experiment, folder, dataset or [folder.dataset], measure_rate=lr == "auto")
     print(" ".join(f"{name} {value:.4g}" for name, value in figures.items()))
     print(f"Policy: {folder.policy}")
     write_json(json, figures)
 
 
-def _fit(config: ExperimentConfig, folder: RunFolder, datasets: Sequence[Path]) -> dict[str, float]:
+def _fit(
+    config: ExperimentConfig, folder: RunFolder, datasets: Sequence[Path], *, measure_rate: bool
+) -> dict[str, float]:
     """Select the samples, fit what the configuration asks for, and return its figures."""
     from gnn_branching.cli.fit import fit_baseline_policy, fit_network
     from gnn_branching.dataset.selection import select_samples
@@ -78,6 +91,6 @@ def _fit(config: ExperimentConfig, folder: RunFolder, datasets: Sequence[Path]) 
     samples = select_samples(datasets, config.collection)
     for notice in samples.notices:
         print(notice, file=sys.stderr)
-    write_json(folder.config, to_mapping(config))
-    fit = fit_network if config.model.kind is ModelKind.GCNN else fit_baseline_policy
-    return fit(config, folder, samples)
+    if config.model.kind is ModelKind.GCNN:
+        return fit_network(config, folder, samples, measure_rate=measure_rate)
+    return fit_baseline_policy(config, folder, samples)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Protocol
 
 import torch
@@ -24,7 +25,7 @@ from gnn_branching.diagnostics.curvature import preconditioned_top
 from gnn_branching.diagnostics.imitation import imitation_probe
 from gnn_branching.diagnostics.tracker import probe_samples
 from gnn_branching.seeding import derive_seed
-from gnn_branching.training.loop import FitsPrenorm
+from gnn_branching.training.loop import fit_prenorm
 from gnn_branching.training.losses import get_loss
 from gnn_branching.training.schedule import make_optimizer
 from gnn_branching.training.validation import forward
@@ -140,15 +141,16 @@ def choose_learning_rate(
         config: How it will be trained; its ``learning_rate`` is not used.
         seed: Of the batches and of dropout; the global generator is left as it was.
         n_steps: Steps of the longest trial.
-        prenorm_fitted: Whether its prenorm layers are fitted; a copy's are, on the race's batches, if not.
+        prenorm_fitted: Whether its prenorm layers are fitted; a copy's are, as in training, if not.
     """
     network = copy.deepcopy(network)
     with torch.random.fork_rng():
-        batches = list(training_batches(train_source, batch_size=config.batch_size, seed=seed, n_batches=n_steps))
-        if not prenorm_fitted and isinstance(network, FitsPrenorm):
-            network.fit_prenorm(batches)
+        # Read anew by every trial: 200 batches of set covering would take 4 GiB.
+        batches = training_batches(train_source, batch_size=config.batch_size, seed=seed, n_batches=n_steps)
+        if not prenorm_fitted:
+            fit_prenorm(network, train_source, config, seed)
         held_out = collate(probe_samples(valid_source, N_HELD_OUT))
-        ceiling = measure_adam_ceiling(network, train_source, batches[: max(1, n_steps // 10)], config)
+        ceiling = measure_adam_ceiling(network, train_source, list(islice(batches, max(1, n_steps // 10))), config)
 
         def start(rate: float) -> Trial:
             return NetworkTrial(network, replace(config, learning_rate=rate), batches, held_out, seed)
@@ -191,7 +193,7 @@ class NetworkTrial:
         self,
         network: nn.Module,
         config: TrainingConfig,
-        batches: Sequence[BranchingData],
+        batches: Iterable[BranchingData],
         held_out: BranchingData,
         seed: int,
     ) -> None:

@@ -123,6 +123,9 @@ class ConvergenceTracker(Callback):
         self._first_step = plan.first_step
         self._top: Tensor | None = None
         self._first_kernel: Tensor | None = None
+        self._n_batches_per_epoch = plan.n_batches_per_epoch
+        for past in plan.history if self._stop_rule is not None else ():
+            self._ask_stop_rule(past.step, past.valid_loss)
         if self._on_scalar is None:
             self._open_events(plan)
         self._budget = ProbeBudget(self._share)
@@ -132,12 +135,15 @@ class ConvergenceTracker(Callback):
         for kind in ProbeKind:
             if record.step >= self._due[kind] and self._budget.affords(kind, self._guess(kind, batch, record)):
                 self._due[kind] = record.step + self._every
-                self._run(kind, network, record)
+                self._run(kind, network, step=record.step, epoch=record.epoch)
 
     def on_epoch(self, network: nn.Module, record: EpochRecord) -> None:
-        """Ask the stop rule."""
-        if self._stop_rule is not None:
-            self._stop_reason = self._stop_rule.reason(self._records_of(ProbeKind.GRADIENT), record.valid_loss)
+        """Ask the stop rule, which sees the gradient at the end of every epoch, whatever the budget says."""
+        if self._stop_rule is None:
+            return
+        if not self._epoch_ends(record.step) or self._epoch_ends(record.step)[-1].step < record.step:
+            self._run(ProbeKind.GRADIENT, network, step=record.step, epoch=record.epoch)
+        self._ask_stop_rule(record.step, record.valid_loss)
 
     def on_end(self, network: nn.Module, result: TrainingResult) -> None:
         """Write the measured overhead beside the probes."""
@@ -164,7 +170,7 @@ class ConvergenceTracker(Callback):
         probe = self._small_probe if kind is ProbeKind.CURVATURE else self._probe
         return each * probe.n_samples
 
-    def _run(self, kind: ProbeKind, network: nn.Module, record: StepRecord) -> None:
+    def _run(self, kind: ProbeKind, network: nn.Module, *, step: int, epoch: int) -> None:
         measure = {
             ProbeKind.GRADIENT: self._gradient,
             ProbeKind.NOISE: self._noise,
@@ -175,8 +181,8 @@ class ConvergenceTracker(Callback):
             values = measure[kind](flat_parameters(network))
         line = ProbeRecord(
             kind=kind,
-            step=record.step,
-            epoch=record.epoch,
+            step=step,
+            epoch=epoch,
             training_seconds=self._budget.training_seconds,
             probe_seconds=self._budget.last_seconds(kind) or 0.0,
             values={name: value for name, value in values.items() if abs(value) < float("inf")},
@@ -186,7 +192,7 @@ class ConvergenceTracker(Callback):
             file.write(_line(line))
         if self._on_scalar is not None:
             for name, value in line.values.items():
-                self._on_scalar(f"convergence/{name}", value, record.step)
+                self._on_scalar(f"convergence/{name}", value, step)
 
     def _gradient(self, parameters: Tensor) -> dict[str, float]:
         ratio = local_ratio(self._probe, parameters)
@@ -227,8 +233,15 @@ class ConvergenceTracker(Callback):
             "kernel_change_since_first_probe": kernel_change(self._first_kernel, kernel),
         }
 
-    def _records_of(self, kind: ProbeKind) -> list[ProbeRecord]:
-        return [record for record in self._records if record.kind == kind]
+    def _ask_stop_rule(self, step: int, valid_loss: float) -> None:
+        assert self._stop_rule is not None
+        self._stop_reason = self._stop_rule.reason(self._epoch_ends(step), valid_loss)
+
+    def _epoch_ends(self, last_step: int) -> list[ProbeRecord]:
+        """Return the gradient probes at ends of epochs: those in between depend on how fast the machine is."""
+        every = self._n_batches_per_epoch
+        records = (record for record in self._records if record.kind == ProbeKind.GRADIENT)
+        return [record for record in records if record.step % every == 0 and record.step <= last_step]
 
     def _open_events(self, plan: TrainingPlan) -> None:
         from torch.utils.tensorboard import SummaryWriter  # takes a second to import

@@ -152,6 +152,7 @@ def _headline(plan: TrainingPlan) -> str:
 def _summary(result: TrainingResult) -> str:
     best = result.best
     reason = "stopped early" if result.stopped_early else "done"
+    reason += f" ({result.stop_reason})" if result.stopped_early and result.stop_reason else ""
     return (
         f"{reason} after epoch {result.last.epoch}, {result.wall_seconds:.0f} s; best epoch {best.epoch}: "
         f"validation loss {best.valid_loss:.4f}, acc@1 {best.acc_1:.3f}, acc@5 {best.acc_5:.3f}"

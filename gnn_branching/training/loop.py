@@ -82,7 +82,7 @@ def train(
     )
     with torch.random.fork_rng(), _threads(_n_threads(config)):
         if not prenorm_fitted and not job.checkpoints.steps():
-            _fit_prenorm(network, train_source, config, seed)
+            fit_prenorm(network, train_source, config, seed)
         fabric = make_fabric(config)
         if launched_from_outside() or config.n_devices == 1:
             fabric.launch()
@@ -137,7 +137,8 @@ def _check(config: TrainingConfig, train_source: SampleSource, valid_source: Sam
         raise InputError(f"training.n_machines = {config.n_machines} needs torchrun or SLURM to start every process")
 
 
-def _fit_prenorm(network: nn.Module, source: SampleSource, config: TrainingConfig, seed: int) -> None:
+def fit_prenorm(network: nn.Module, source: SampleSource, config: TrainingConfig, seed: int) -> None:
+    """Fit and freeze the prenorm layers, if there are any, on ``config.n_prenorm_samples`` random samples."""
     if not isinstance(network, FitsPrenorm):
         return
     n_samples = min(config.n_prenorm_samples or len(source), len(source))

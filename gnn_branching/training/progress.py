@@ -11,8 +11,18 @@ from torch import nn
 from gnn_branching.config import TrainingConfig, to_mapping
 from gnn_branching.training.records import EpochRecord
 
-FREE_SETTINGS = frozenset({"device", "n_threads", "n_loader_workers", "keep_last", "checkpoint_every_n_batches"})
-"""Settings that may change between an interruption and the next run: the weights do not depend on them."""
+FREE_SETTINGS = frozenset(
+    {
+        "device",
+        "n_threads",
+        "n_loader_workers",
+        "keep_last",
+        "checkpoint_every_n_batches",
+        "stop",
+        "stop_epsilon",
+    }
+)
+"""Settings that may change between an interruption and the next run: the weights after a step do not depend on them."""
 FREE_PLATEAU_SETTINGS = frozenset({"n_epochs", "stop_patience"})
 """Further such settings under the plateau schedule: a training may be prolonged."""
 
@@ -30,6 +40,7 @@ class Progress:
         n_bad_epochs: Epochs since the validation loss improved.
         n_drops: How often a plateau has lowered the learning rate.
         wall_seconds: Wall time so far, interruptions left out.
+        stop_reason: Why a listener wanted to stop after the last epoch; empty if none did.
         history: The epochs so far.
     """
 
@@ -39,6 +50,7 @@ class Progress:
     n_bad_epochs: int = 0
     n_drops: int = 0
     wall_seconds: float = 0.0
+    stop_reason: str = ""
     history: list[EpochRecord] = field(default_factory=list)
 
     @property
@@ -58,8 +70,10 @@ class Progress:
         if self.n_bad_epochs and self.n_bad_epochs % config.patience == 0:
             self.n_drops += 1
 
-    def out_of_patience(self, config: TrainingConfig) -> bool:
-        """Whether training stops early; one-cycle never does, as its loss may rise in the middle."""
+    def stops_early(self, config: TrainingConfig) -> bool:
+        """Whether training stops here; one-cycle has no patience, as its loss may rise in the middle."""
+        if config.stop == "pl-star" and self.stop_reason:
+            return True
         return config.schedule == "plateau" and self.n_bad_epochs >= config.stop_patience
 
     def to_json(self) -> str:

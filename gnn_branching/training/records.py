@@ -103,7 +103,8 @@ class TrainingResult:
     Args:
         best: The epoch with the lowest validation loss; the network holds its weights.
         last: The last epoch.
-        stopped_early: Whether patience ran out before ``n_epochs``.
+        stopped_early: Whether training stopped before ``n_epochs``.
+        stop_reason: Why a listener stopped it; empty if patience ran out, or it was not stopped.
         best_weights: File with the best weights, safetensors.
         n_steps: Optimizer steps in all.
         wall_seconds: Wall time of the training, interruptions left out.
@@ -112,6 +113,7 @@ class TrainingResult:
     best: EpochRecord
     last: EpochRecord
     stopped_early: bool
+    stop_reason: str
     best_weights: Path
     n_steps: int
     wall_seconds: float
@@ -134,6 +136,11 @@ class Callback:
     gradients as they are; training mode and random state are set anew before each step.
     """
 
+    @property
+    def stop_reason(self) -> str:
+        """Why training should stop, asked after each epoch if ``training.stop`` allows it; empty to go on."""
+        return ""
+
     def on_start(self, network: nn.Module, plan: TrainingPlan) -> None:
         """Called once before the first step of this process."""
 
@@ -141,7 +148,7 @@ class Callback:
         """Called after each optimizer step; ``parameter.grad`` is still that of the step."""
 
     def on_epoch(self, network: nn.Module, record: EpochRecord) -> None:
-        """Called after each epoch's validation."""
+        """Called after each epoch's validation, before its checkpoint: an interruption in between repeats the epoch."""
 
     def on_end(self, network: nn.Module, result: TrainingResult) -> None:
         """Called once after the last epoch."""

@@ -82,6 +82,7 @@ class TrainingJob:
             best=progress.best,
             last=progress.history[-1],
             stopped_early=progress.step < self.config.n_epochs * self.n_batches_per_epoch,
+            stop_reason=progress.stop_reason if self.config.stop == "pl-star" else "",
             best_weights=self.checkpoints.best,
             n_steps=progress.step,
             wall_seconds=progress.wall_seconds,
@@ -122,7 +123,7 @@ class Session:
         try:
             for callback in self._callbacks:
                 callback.on_start(self.network, self._plan())
-            while self._progress.step < self._n_steps and not self._progress.out_of_patience(self._config):
+            while self._progress.step < self._n_steps and not self._progress.stops_early(self._config):
                 self._run_epoch()
             for callback in self._callbacks:
                 callback.on_end(self.network, self._job.result(self._progress))
@@ -205,9 +206,16 @@ class Session:
         progress.add_epoch(record, self._config)
         if record.is_best and self._fabric.is_global_zero:
             self._job.checkpoints.save_best(self.network, epoch=record.epoch, valid_loss=record.valid_loss)
-        self._save()
         for callback in self._callbacks:
             callback.on_epoch(self.network, record)
+        progress.stop_reason = self._stop_reason()
+        self._save()
+
+    def _stop_reason(self) -> str:
+        """Return the first listener's reason to stop, the same in every process."""
+        reasons = [callback.stop_reason for callback in self._callbacks if callback.stop_reason]
+        reason: str = self._fabric.broadcast(reasons[0] if reasons else "")
+        return reason
 
     def _reduce(self, tensor: Tensor, operation: str) -> Tensor:
         reduced = self._fabric.all_reduce(tensor, reduce_op=operation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,37 @@ def test_several_datasets_and_their_first_samples(
     few = run(config, tmp_path / "few", "--dataset", first, "--set", "collection.n_train_samples=16")
     assert few["n_train_samples"] == 16
     assert (tmp_path / "few" / "policy" / "model.safetensors").is_file()
+
+
+def test_a_measured_learning_rate_is_kept(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = synthetic_dataset(tmp_path / "samples", {"train": 24, "valid": 10, "test": 10})
+    out = tmp_path / "run"
+    first = run(config, out, "--dataset", dataset, "--lr", "auto")
+    stored = json.loads((out / "learning-rate.json").read_text())
+    assert first["learning_rate"] == stored["rate"] in [trial["rate"] for trial in stored["tried"]]
+    assert json.loads((out / "config.json").read_text())["training"]["learning_rate"] == stored["rate"]
+    # What was measured is taken, not measured again: another rate in the file is believed.
+    (out / "learning-rate.json").write_text(json.dumps(stored | {"rate": 2e-3}))
+    shutil.rmtree(out / "checkpoints")
+    assert run(config, out, "--dataset", dataset, "--lr", "auto")["learning_rate"] == 2e-3
+    capsys.readouterr()
+    other = ["--dataset", str(dataset), "--lr", "auto", "--set", "training.batch_size=4"]
+    assert main(["train-policy", str(config), "--out", str(out), *other]) == 2
+    assert "was measured with batch_size = 8, not 4" in capsys.readouterr().err
+    assert run(config, tmp_path / "given", "--dataset", dataset, "--lr", "2e-3")["learning_rate"] == 2e-3
+
+
+def test_stopping_by_pl_star(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = synthetic_dataset(tmp_path / "samples", {"train": 24, "valid": 10, "test": 10})
+    arguments = ["--dataset", dataset, "--set", "training.n_epochs=6", "--stop", "pl-star"]
+    arguments += ["--set", "training.stop_epsilon=10.0"]
+    figures = run(config, tmp_path / "run", *arguments)
+    assert (figures["n_epochs"], figures["stopped_early"]) == (1, 1)
+    assert "stopped early (excess loss" in capsys.readouterr().err
+    again = run(config, tmp_path / "run", *arguments)
+    assert again == figures
+    # Without the rule it goes on from there.
+    assert run(config, tmp_path / "run", *arguments[:4])["n_epochs"] == 6
 
 
 @pytest.mark.parametrize("kind", ["extra-trees", "svm-rank", "lambda-mart"])

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,17 @@ from gnn_branching.dataset.source import MemorySource
 from gnn_branching.dataset.synthetic import random_sample
 from gnn_branching.diagnostics.curvature import hessian_top
 from gnn_branching.diagnostics.diagnose import diagnose
-from gnn_branching.diagnostics.early_stop import PlStarRule
+from gnn_branching.diagnostics.early_stop import GradientProbe, PlStarRule
 from gnn_branching.diagnostics.finding import Verdict
 from gnn_branching.diagnostics.probe import flat_parameters
 from gnn_branching.diagnostics.run_folder import TrainedRun, adam_second_moments
-from gnn_branching.diagnostics.tracker import ConvergenceTracker, initial_parameters, probe_samples, read_probes
+from gnn_branching.diagnostics.tracker import (
+    ConvergenceTracker,
+    ProbeRecord,
+    initial_parameters,
+    probe_samples,
+    read_probes,
+)
 from gnn_branching.model.network import BipartiteGCNN
 from gnn_branching.training.loop import train
 
@@ -117,6 +124,33 @@ def test_stop_rule_is_asked(tmp_path: Path) -> None:
     tracking = tracker(stop_rule=PlStarRule(epsilon=1e3))
     run(tmp_path, network(), tracking)
     assert "below epsilon" in tracking.stop_reason
+
+
+class Witness(PlStarRule):
+    """A rule that never stops, and remembers what it was shown after each epoch."""
+
+    def __init__(self) -> None:
+        super().__init__(epsilon=1e-9)
+        self.shown: list[tuple[list[tuple[int, float]], float]] = []
+
+    def reason(self, probes: Sequence[GradientProbe], valid_loss: float) -> str:
+        steps = [probe.step for probe in probes if isinstance(probe, ProbeRecord)]
+        ratios = [probe.values["mu"] for probe in probes]
+        self.shown.append((sorted(set(zip(steps, ratios, strict=True))), valid_loss))
+        return ""
+
+
+def test_stop_rule_sees_the_same_after_an_interruption_and_whatever_the_budget(tmp_path: Path) -> None:
+    whole, rest, frugal = Witness(), Witness(), Witness()
+    run(tmp_path / "whole", network(), tracker(stop_rule=whole))
+    short = TrainingConfig(**{**_fields(CONFIG), "n_epochs": 3})
+    run(tmp_path / "parts", network(), tracker(stop_rule=Witness()), config=short)
+    run(tmp_path / "parts", network(), tracker(stop_rule=rest))
+    thrifty = ConvergenceTracker(probe_samples(TRAIN, 4), "tie-aware", share=1e-9, stop_rule=frugal)
+    run(tmp_path / "frugal", network(), thrifty)
+    assert [step for step, _ in whole.shown[-1][0]] == [8 * epoch for epoch in range(1, 9)]
+    assert rest.shown == whole.shown
+    assert frugal.shown == whole.shown
 
 
 def test_probe_samples_are_spread_and_stable() -> None:
