@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # One process a core: OpenMP's threads would wait for each other's turn, and small tensors take forty times as long.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SMALL_FAMILIES: Mapping[str, tuple[str, dict[str, int | float | bool | str]]] = {
     "set-cover": ("SetCover", {"n_rows": 150, "n_cols": 300, "density": 0.06, "max_coef": 100}),
