@@ -14,7 +14,7 @@ from gnn_branching.contracts import InputError
 
 
 def bench(
-    part: Literal["collection", "decision"],
+    part: Literal["collection", "decision", "training"],
     *,
     family: str = "set-cover",
     size: str = "easy",
