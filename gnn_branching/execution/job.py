@@ -19,6 +19,8 @@ Payload = TypeVar("Payload")
 Result = TypeVar("Result")
 
 _PR_SET_PDEATHSIG = 1
+ARRIVED = "arrived"
+"""First message of a job's process: it could import all that the job needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +43,12 @@ def run_job(
     function: Callable[[Payload], Result],
     payload: Payload,
 ) -> None:
-    """Call ``function``, send the report, and end this process.
+    """Say that the job has arrived, call ``function``, send the report, and end this process.
 
     The process leaves the terminal's group, so that Ctrl-C reaches the owner alone, who then kills it: SCIP would take
     the signal for a wish to stop early, and the truncated solve would look like a whole one.
     """
+    pipe.send(ARRIVED)
     os.setsid()
     _die_with_owner(owner)
     if memory_limit_mib is not None:

@@ -15,7 +15,7 @@ from multiprocessing.context import ForkServerProcess
 from typing import Generic, TypeVar
 
 from gnn_branching.contracts import InputError
-from gnn_branching.execution.job import JobReport, run_job
+from gnn_branching.execution.job import ARRIVED, JobReport, run_job
 from gnn_branching.execution.protocol import JobOutcome
 from gnn_branching.provenance import available_cores
 
@@ -75,6 +75,10 @@ class LocalExecutor:
         Args:
             function: An importable function.
             payloads: Picklable.
+
+        Raises:
+            InputError: If processes end before they get to their job, as when the package is changed meanwhile: that is
+                no job's fault.
         """
         n_workers = self.workers or available_cores()
         upcoming = iter(enumerate(payloads))
@@ -125,6 +129,8 @@ class LocalExecutor:
             return JobOutcome(index=index, result=None, failure=f"killed after {self.time_limit_seconds:g} s")
         if item.job.n_started < self.attempts:
             return None
+        if not item.has_arrived and (item.exit_code or 0) >= 0:
+            raise InputError("worker processes cannot start (see above); what was finished is kept, run again to go on")
         times = f", {self.attempts} times" if self.attempts > 1 else ""
         return JobOutcome(index=index, result=None, failure=f"process {_ending(item.exit_code)}{times}")
 
@@ -144,10 +150,12 @@ class _Running(Generic[Payload]):
     process: ForkServerProcess
     pipe: Connection
     deadline: float | None
+    has_arrived: bool = False
     exit_code: int | None = field(default=None)
 
     def is_over(self) -> bool:
         """Say whether the process reported, died, or exceeded its time."""
+        self._note_arrival()
         return self.pipe.poll() or not self.process.is_alive() or self.seconds_left() <= 0
 
     def seconds_left(self) -> float:
@@ -156,11 +164,18 @@ class _Running(Generic[Payload]):
 
     def receive(self) -> JobReport[Result] | None:
         """Return the report; None if the process died before it had sent it whole."""
+        self._note_arrival()
         try:
             report: JobReport[Result] | None = self.pipe.recv() if self.pipe.poll() else None
         except (EOFError, OSError):
             return None
         return report
+
+    def _note_arrival(self) -> None:
+        try:
+            self.has_arrived = self.has_arrived or (self.pipe.poll() and self.pipe.recv() == ARRIVED)
+        except (EOFError, OSError):
+            return
 
     def kill(self) -> None:
         """End the process if it has not ended, and let go of it."""

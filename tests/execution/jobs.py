@@ -43,6 +43,17 @@ def misbehave(how: str) -> str:
     return how
 
 
+class Unimportable:
+    """A payload that no other process can build, as if a module had been changed meanwhile."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return import_what_is_gone, ()
+
+
+def import_what_is_gone() -> None:
+    raise ImportError("cannot import name 'gone'")
+
+
 def torch_is_loaded(_: int) -> bool:
     import sys
 

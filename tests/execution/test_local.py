@@ -99,6 +99,13 @@ def test_a_job_whose_process_dies_is_tried_again(tmp_path: Path) -> None:
     assert outcome_of_killer.failure == "process died of SIGKILL (out of memory?), 3 times"
 
 
+def test_processes_that_cannot_start_are_no_jobs_fault() -> None:
+    outcomes = LocalExecutor(workers=1).run(jobs.misbehave, ["fine", jobs.Unimportable()])
+    assert next(outcomes).result == "fine"
+    with pytest.raises(InputError, match="worker processes cannot start"):
+        next(outcomes)
+
+
 def test_payloads_are_asked_for_late() -> None:
     payloads = jobs.UntilEnough()
     n_done = 0
