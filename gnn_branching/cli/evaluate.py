@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
+from rich.text import Text
 
 from gnn_branching.cli.experiment import ExecutorName, RayAddress
 from gnn_branching.cli.output import JsonPath, Seed, Workers, write_json
@@ -14,8 +17,11 @@ from gnn_branching.cli.progress import counting
 from gnn_branching.contracts import InputError, InstanceFile, SolveRecord
 
 if TYPE_CHECKING:
+    from gnn_branching.evaluation.evaluate import Evaluation, EvaluationRequest
     from gnn_branching.evaluation.plan import SolveJob
 
+WIDTH_OF_FILES = 160
+PROGRAMS = ("gnn-branching", "evaluate")
 EVALUATION_MODULES = ("gnn_branching.instances",)
 
 
@@ -23,7 +29,7 @@ def evaluate(
     policies: list[str],
     /,
     *,
-    family: str | None = None,
+    family: Annotated[list[str] | None, Parameter(negative="")] = None,
     size: Annotated[list[str] | None, Parameter(negative="")] = None,
     instances: Path | None = None,
     n: Annotated[int, Parameter(name="--n")] = 20,
@@ -33,6 +39,7 @@ def evaluate(
     time_limit: float = 3600.0,
     node_limit: int = 0,
     memory_limit: int = 8192,
+    shift: float = 1.0,
     out: Path | None = None,
     solu: Annotated[list[Path] | None, Parameter(negative="")] = None,
     trees: int = 0,
@@ -44,64 +51,73 @@ def evaluate(
     seed: Seed = 0,
     json: JsonPath = None,
 ) -> int:
-    """Compare policies with SCIP's rules, paired on the same instances and seeds; run it again to continue.
+    """Compare policies with SCIP's rules, paired on the same instances and seeds.
 
-    Writes `results.parquet`, `summary.json`, tables, figures and `report.html`. Exits with 3 if optimal values
-    contradict each other.
+    Run the same command again to continue where it stopped, however it stopped. Writes `results.parquet` (one row a
+    solve), `summary.json`, `report.html`, `report.md`, `tables/` (Markdown, CSV, LaTeX) and `figures/`. Exits with 3 if
+    optimal values contradict each other or a known optimum.
 
-    Example: `evaluate runs/set-cover/policy pscost --family set-cover --size easy --size medium`
+    Example: `evaluate runs/set-cover/policy pscost --family set-cover --size easy --settings paper --settings default`
 
     Parameters
     ----------
     policies
-        Names or folders of policies (`label=folder`, `folder@preset`), and SCIP's rules by name (`pscost`, ...).
+        Policies by name or folder (`label=folder` names it in tables, `folder@preset` says how it is used), and SCIP's
+        own rules by name (`pscost`, `fullstrong`, `vanillafullstrong`, `random`, ...).
     family
-        Generated family to solve.
+        Generated family to solve; may be repeated.
     size
-        Its sizes; may be repeated. `easy` by default.
+        Sizes of the family; may be repeated. `easy` by default.
     instances
-        Folder of problem files, or a text file that lists them, instead of a family.
+        Instead of a family: a folder of problem files, one problem file, or a text file that lists some.
     n
-        Instances per size.
+        Generated instances per family and size.
     seeds
         SCIP seeds per instance.
     settings
-        `paper`, `default`, or a parameter file; may be repeated. `paper` by default.
+        `paper` (no cuts below the root, no restarts), `default` (SCIP as it comes), or a parameter file; may be
+        repeated. `paper` by default.
     baseline
         The rule that all others are compared with; added if it is not among them.
     time_limit
-        Seconds per solve.
+        Seconds per solve; SCIP stops there, and is killed soon after if it does not.
     node_limit
         Tree nodes per solve; 0 for none.
     memory_limit
-        MiB per solve.
+        MiB per solve, also enforced from outside.
+    shift
+        Shift of the geometric means: seconds for times, units for counts.
     out
         Folder for everything; the same folder resumes. `runs/evaluation` by default.
     solu
-        Files with known optima (`.solu`); may be repeated.
+        Lists of known optima (`.solu`) to check against; may be repeated. A `.sol` beside an instance is read anyway.
     trees
-        Record the trees of this many instances, for the report.
+        Record the branch-and-bound trees of this many instances, for the report.
     agreement
-        Compare policies with strong branching along the trees of this many instances.
+        Compare policies with strong branching along their own trees on this many instances.
     retry_failures
         Do crashed and killed solves again.
     """
-    from gnn_branching.evaluation.evaluate import EvaluationRequest, plan_request
-    from gnn_branching.evaluation.evaluate import evaluate as run_evaluation
+    from gnn_branching.evaluation.evaluate import EvaluationRequest
     from gnn_branching.evaluation.plan import ResourceLimits
     from gnn_branching.evaluation.policies import parse_policy
-    from gnn_branching.evaluation.tables import to_terminal
     from gnn_branching.execution import make_executor
+    from gnn_branching.policy import load_policy
 
     if n < 1 or seeds < 1:
         raise InputError(f"--n {n} and --seeds {seeds} must be 1 or more")
     folder = out or Path("runs/evaluation")
+    specs = tuple(parse_policy(policy) for policy in policies)
+    for spec in specs:
+        if spec.is_learned:
+            load_policy(spec.source)  # refuses what no solve could use
+    limits = ResourceLimits(time_limit_seconds=time_limit, node_limit=node_limit, memory_limit_mib=memory_limit)
     request = EvaluationRequest(
-        policies=tuple(parse_policy(policy) for policy in policies),
-        instances=_instances(family, size or ["easy"], instances, n=n, folder=folder, seed=seed, workers=workers),
+        policies=specs,
+        instances=_instances(family, size, instances, n=n, folder=folder, seed=seed, workers=workers),
         seeds=tuple(range(seed, seed + seeds)),
         settings=tuple(settings or ["paper"]),
-        limits=ResourceLimits(time_limit_seconds=time_limit, node_limit=node_limit, memory_limit_mib=memory_limit),
+        limits=limits,
         baseline=baseline,
         n_workers=workers or 0,
         executor=None
@@ -112,56 +128,91 @@ def evaluate(
         n_tree_instances=trees,
         n_agreement_instances=agreement,
         retry_failures=retry_failures,
+        shift=shift,
+        command=_command_line(),
     )
-    done = 0
-    with counting("solves", len(plan_request(request))) as show:
+    evaluation = _run(request, folder)
+    _show(evaluation, folder)
+    write_json(json, evaluation.figures)
+    return evaluation.exit_code
+
+
+def _command_line() -> str:
+    """Return what was typed; empty if Python code called the command."""
+    program = Path(sys.argv[0]).name.replace("__main__.py", "gnn-branching")
+    return shlex.join([program, *sys.argv[1:]]) if program in PROGRAMS else ""
+
+
+def _run(request: EvaluationRequest, folder: Path) -> Evaluation:
+    """Evaluate with a bar that counts what earlier runs have done."""
+    from gnn_branching.evaluation.evaluate import evaluate, n_done, plan_request
+
+    n_jobs, done = len(plan_request(request)), n_done(request, folder)
+    with counting("solves", n_jobs) as show:
+        show(done)
 
         def on_row(job: SolveJob, record: SolveRecord) -> None:
             nonlocal done
             done += 1
             show(done)
 
-        evaluation = run_evaluation(request, folder, on_row)
-    console = Console()
+        return evaluate(request, folder, on_row)
+
+
+def _show(evaluation: Evaluation, folder: Path) -> None:
+    """Print what fits a terminal; shout on stderr."""
+    from gnn_branching.evaluation.tables import to_terminal
+
+    # Not a terminal: a file or a pipe, which no width binds.
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
     for table in evaluation.tables:
-        console.print(to_terminal(table))
+        if table.name != "instances":
+            console.print(to_terminal(table))
+    console.print(evaluation.report.page.lead, style="bold", highlight=False)
+    warnings = Console(stderr=True, highlight=False, soft_wrap=True)
+    for alert in evaluation.report.page.alerts:
+        warnings.print(Text(alert.title, style="bold red" if alert.tone == "bad" else "yellow"))
+    for line in evaluation.unrecorded:
+        warnings.print(Text(f"not recorded: {line}", style="yellow"))
     for disagreement in evaluation.disagreements:
-        Console(stderr=True).print(f"[bold red]DISAGREEMENT[/] {disagreement}")
+        warnings.print(Text(f"DISAGREEMENT {disagreement}", style="bold red"))
     print(f"Report: {folder / 'report.html'}")
-    write_json(json, evaluation.figures)
-    return evaluation.exit_code
 
 
-def report(folder: Path, *more: Path, out: Path | None = None) -> int:
-    """Write one self-contained HTML page from what is there: evaluation, training, diagnostics.
+def report(folders: list[Path], /, *, out: Path | None = None) -> int:
+    """Write one self-contained HTML page, and the same as Markdown, from what is there.
 
-    Exits with 3 if optimal values contradict each other.
+    Shows evaluations, training curves, diagnostics and provenance found in the folders and below; several evaluations,
+    one a family say, become one comparison. Exits with 3 if optimal values contradict each other.
 
-    Example: `gnn-branching report runs/demo`
+    Example: `gnn-branching report runs/set-cover runs/independent-set --out docs/results/easy.html`
 
     Parameters
     ----------
-    folder
-        Folder of an evaluation or a training run; subfolders are looked into.
-    more
-        Further folders for the same page.
+    folders
+        Folders of evaluations or training runs; subfolders are looked into.
     out
-        The page; `report.html` in the first folder by default.
+        The page; its Markdown goes beside it, ending in `.md`. `report.html` in the first folder by default.
     """
     from gnn_branching.evaluation.report import write_report
 
-    for place in (folder, *more):
+    for place in folders:
         if not place.is_dir():
             raise InputError(f"folder {place} does not exist; give the folder of an evaluation or a training run")
-    target = out or folder / "report.html"
-    disagreements = write_report([folder, *more], target)
+    target = out or folders[0] / "report.html"
+    if target.suffix not in (".html", ".htm"):
+        raise InputError(f"--out {target} must end in .html; the Markdown goes beside it")
+    disagreements = write_report(folders, target).disagreements
+    for disagreement in disagreements:
+        print(f"DISAGREEMENT {disagreement}", file=sys.stderr)
     print(target)
+    print(target.with_suffix(".md"))
     return 3 if disagreements else 0
 
 
 def _instances(
-    family: str | None,
-    sizes: list[str],
+    families: list[str] | None,
+    sizes: list[str] | None,
     place: Path | None,
     *,
     n: int,
@@ -169,25 +220,23 @@ def _instances(
     seed: int,
     workers: int | None,
 ) -> tuple[InstanceFile, ...]:
-    """Return the instances to solve: generated test instances, a folder's files, or those that a file lists."""
-    from gnn_branching.evaluation.plan import instance_files
+    """Return the instances to solve: generated test instances, or a user's files."""
+    from gnn_branching.evaluation.instance_choice import read_instances
     from gnn_branching.execution import make_executor
-    from gnn_branching.instances import generate_instances, list_instances
+    from gnn_branching.instances import generate_instances, get_family
 
-    if (family is None) == (place is None):
+    if (not families) == (place is None):
         raise InputError("give either --family NAME or --instances FOLDER")
     if place is not None:
-        if place.is_dir():
-            return instance_files(list_instances(place), family=place.resolve().name)
-        if not place.is_file():
-            raise InputError(f"--instances {place} does not exist; give a folder, or a text file with one path a line")
-        lines = [line.strip() for line in place.read_text().splitlines()]
-        paths = [place.parent / line for line in lines if line and not line.startswith("#")]
-        return instance_files(paths, family=place.stem)
-    assert family is not None
+        if sizes:
+            raise InputError(f"--size {sizes[0]} goes with --family; --instances has no sizes")
+        return read_instances(place)
+    kinds = [(family, size) for family in families or () for size in sizes or ["easy"]]
+    for family, size in kinds:
+        get_family(family).arguments(size)  # refuses what is unknown before anything is written
     executor = make_executor("local", workers=workers or 0, preload=EVALUATION_MODULES)
     found: list[InstanceFile] = []
-    for size in sizes:
+    for family, size in kinds:
         with counting(f"{family} {size}", n) as show:
             manifest = generate_instances(
                 family,

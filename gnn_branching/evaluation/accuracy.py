@@ -62,6 +62,11 @@ def overall_agreement(records: Sequence[AgreementRecord]) -> DepthAgreement | No
     return _aggregate(records, first_depth=min(depths), last_depth=max(depths))
 
 
+def depth_range(first: int, last: int) -> str:
+    """Return ``3`` or ``4–7``."""
+    return str(first) if first == last else f"{first}–{last}"
+
+
 def _aggregate(records: Sequence[AgreementRecord], *, first_depth: int, last_depth: int) -> DepthAgreement:
     n = len(records)
     agreement = sum(record.agrees for record in records) / n

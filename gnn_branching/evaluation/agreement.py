@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gnn_branching.contracts import SolveRecord, SolveStatus
-from gnn_branching.evaluation.optima import KnownOptimum, KnownStatus, instance_stem
+from gnn_branching.evaluation.optima import KnownOptimum, KnownStatus
 
 RELATIVE_TOLERANCE = 1e-5
 """Ten times SCIP's feasibility tolerance, relative to max(1, |value|): rows violated by 1e-6 move the objective so."""
@@ -57,7 +57,7 @@ def find_disagreements(
 
     Args:
         records: All solves, of any methods, settings and seeds.
-        known: Known optima by :func:`~gnn_branching.evaluation.optima.instance_stem`.
+        known: Known optima by instance, as in the rows.
     """
     claims: dict[str, list[_Claim]] = defaultdict(list)
     for record in records:
@@ -65,7 +65,7 @@ def find_disagreements(
             claims[record.instance].append(_claim(record))
     found: list[Disagreement] = []
     for instance, own in claims.items():
-        optimum = (known or {}).get(instance_stem(instance))
+        optimum = (known or {}).get(instance)
         proofs = [claim for claim in own if claim.proof]
         if optimum is None and not proofs:
             continue

@@ -127,6 +127,11 @@ class MethodFigures:
     ratios: Mapping[str, RatioEstimate]
     user_time_ratio: RatioEstimate
 
+    @property
+    def is_learned(self) -> bool:
+        """Whether a learned rule was asked in these runs, whatever came of it."""
+        return self.price.n_decisions + self.price.n_fallbacks > 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupComparison:

@@ -2,52 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gnn_branching.contracts import InstanceFile, SolveRecord
-from gnn_branching.durable import write_durably
+from gnn_branching.contracts import InputError, InstanceFile, SolveRecord
+from gnn_branching.durable import remove_partial_files, write_durably
 from gnn_branching.evaluation.agreement import Disagreement
-from gnn_branching.evaluation.comparison import GroupComparison, compare
-from gnn_branching.evaluation.guard import SCIP_SOLVER, GuardedSolve
-from gnn_branching.evaluation.page import render_page
-from gnn_branching.evaluation.pairing import ComparisonOptions
+from gnn_branching.evaluation.guard import SCIP_SOLVER
+from gnn_branching.evaluation.optima import known_optima
 from gnn_branching.evaluation.plan import (
     BASELINE_RULE,
     PolicySpec,
     ResourceLimits,
     SolveJob,
     build_plan,
-    with_recording,
 )
-from gnn_branching.evaluation.report import (
-    REPORT_FILE,
-    comparison_options,
-    comparison_pictures,
-    disagreements_of,
-    make_page,
-)
-from gnn_branching.evaluation.report_tables import all_tables
+from gnn_branching.evaluation.recordings import AGREEMENT_FOLDER, TREES_FOLDER, record_agreements, record_trees
+from gnn_branching.evaluation.report import REPORT_FILE, Report, comparison_pictures, make_report
 from gnn_branching.evaluation.results import RESULTS_FILE, write_results
 from gnn_branching.evaluation.runner import RunnerOptions, run_plan
 from gnn_branching.evaluation.sources import (
-    AGREEMENT_FILE,
     Conditions,
-    TreeEntry,
     read_sources,
     write_conditions,
-    write_tree_index,
+    write_optima,
 )
-from gnn_branching.evaluation.store import RowStore
+from gnn_branching.evaluation.store import RowStore, exclusive
 from gnn_branching.evaluation.summary import SUMMARY_FILE, flat_figures, summary_lines, write_summary
 from gnn_branching.evaluation.tables import Table, to_csv, to_latex, to_markdown
 from gnn_branching.execution.protocol import Executor
 from gnn_branching.provenance import available_cores
 
-TREE_RECORDER = "gnn_branching.evaluation.solving:record_tree"
-AGREEMENT_RECORDER = "gnn_branching.evaluation.solving:record_agreement"
-
+ROWS_FOLDER = "rows"
 EXIT_AGREED = 0
 EXIT_DISAGREED = 3
 
@@ -70,7 +57,8 @@ class EvaluationRequest:
         n_tree_instances: Instances whose trees are recorded, after the timed solves.
         n_agreement_instances: Instances along whose trees learned policies are compared with strong branching.
         retry_failures: Whether crashed and killed solves are done again.
-        time_shift_seconds: Shift of the means of times.
+        shift: Shift of the geometric means, in seconds and in counts.
+        command: The command line, for the record.
         target: ``module:function`` that solves a job.
     """
 
@@ -87,8 +75,17 @@ class EvaluationRequest:
     n_tree_instances: int = 0
     n_agreement_instances: int = 0
     retry_failures: bool = False
-    time_shift_seconds: float = 1.0
+    shift: float = 1.0
+    command: str = ""
     target: str = SCIP_SOLVER
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning."""
+        for name in ("n_tree_instances", "n_agreement_instances"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} = {getattr(self, name)} must be zero or more")
+        if not 0 < self.shift < float("inf"):
+            raise InputError(f"shift {self.shift} must be positive; 1 is usual")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,18 +93,27 @@ class Evaluation:
     """What came out.
 
     Args:
-        records: All rows, in the order of the plan.
-        groups: The comparison by family and size.
-        options: How it was condensed.
-        disagreements: Contradictions between optimal values.
-        tables: Every table with rows, the outcome first.
+        report: Rows, comparison, tables and page.
+        unrecorded: One line for each tree or agreement that was asked for and could not be recorded.
     """
 
-    records: tuple[SolveRecord, ...]
-    groups: tuple[GroupComparison, ...]
-    options: ComparisonOptions
-    disagreements: tuple[Disagreement, ...]
-    tables: tuple[Table, ...]
+    report: Report
+    unrecorded: tuple[str, ...] = ()
+
+    @property
+    def records(self) -> tuple[SolveRecord, ...]:
+        """All rows, in the order of the plan."""
+        return self.report.sources.records
+
+    @property
+    def disagreements(self) -> tuple[Disagreement, ...]:
+        """Contradictions between optimal values."""
+        return self.report.disagreements
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Every table with rows, the outcome first."""
+        return self.report.tables
 
     @property
     def exit_code(self) -> int:
@@ -117,7 +123,7 @@ class Evaluation:
     @property
     def figures(self) -> dict[str, float | int | None]:
         """All numbers as one flat object, for ``--json``."""
-        return flat_figures(summary_lines(self.groups, self.options))
+        return flat_figures(summary_lines(self.report.groups, self.report.options))
 
 
 def plan_request(request: EvaluationRequest) -> tuple[SolveJob, ...]:
@@ -134,6 +140,12 @@ def plan_request(request: EvaluationRequest) -> tuple[SolveJob, ...]:
     )
 
 
+def n_done(request: EvaluationRequest, folder: Path) -> int:
+    """Count the solves of a request that a folder holds already; crashed ones too, even if they are to be retried."""
+    store = RowStore(folder / ROWS_FOLDER)
+    return sum(job in store for job in plan_request(request))
+
+
 def evaluate(
     request: EvaluationRequest,
     folder: Path,
@@ -142,7 +154,8 @@ def evaluate(
     """Do a request's solves, as far as ``folder`` does not hold them yet, and write everything into it.
 
     Writes ``rows/``, ``results.parquet``, ``evaluation.json``, ``summary.json``, ``tables/``, ``figures/``,
-    ``report.html`` and, if asked for, recorded trees and agreement. An interrupt leaves rows and ``results.parquet``.
+    ``report.html``, ``report.md`` and, if asked for, recorded trees and agreement. An interrupt leaves rows and
+    ``results.parquet``.
 
     Args:
         request: What to compare.
@@ -150,48 +163,45 @@ def evaluate(
         on_row: Called with each new row.
 
     Raises:
-        InputError: If the request makes no sense or the folder cannot be written to.
+        InputError: If the request makes no sense, a list of optima cannot be read, or the folder cannot be written to.
     """
     jobs = plan_request(request)
-    store = RowStore(folder / "rows")
-    write_conditions(folder, _conditions(request))
-    runner = RunnerOptions(
-        n_workers=request.n_workers,
-        target=request.target,
-        executor=request.executor,
-        retry_failures=request.retry_failures,
-    )
-    try:
-        run_plan(jobs, store, runner, on_row)
-    finally:
-        write_results(folder / RESULTS_FILE, store.read(jobs))
-    _record_trees(jobs, request, folder)
-    _record_agreement(jobs, request, folder)
-    return publish(folder)
+    optima = known_optima([instance.path for instance in request.instances], request.solu_files)
+    with exclusive(folder):
+        for part in (".", "tables", "figures", TREES_FOLDER, AGREEMENT_FOLDER):
+            remove_partial_files(folder / part)
+        store = RowStore(folder / ROWS_FOLDER)
+        write_conditions(folder, _conditions(request))
+        write_optima(folder, optima)
+        runner = RunnerOptions(
+            n_workers=request.n_workers,
+            target=request.target,
+            executor=request.executor,
+            retry_failures=request.retry_failures,
+        )
+        try:
+            run_plan(jobs, store, runner, on_row)
+        finally:
+            write_results(folder / RESULTS_FILE, store.read(jobs))
+        unrecorded = _record(jobs, request, folder)
+        return Evaluation(report=publish(folder), unrecorded=unrecorded)
 
 
-def publish(folder: Path) -> Evaluation:
+def publish(folder: Path) -> Report:
     """Write summary, tables, pictures and page of the rows in a folder; return the comparison.
 
     Raises:
         InputError: If there are no rows, or a file is damaged.
     """
-    sources = read_sources([folder], recursive=False)
-    options = comparison_options(sources.records, sources.conditions)
-    groups = compare(sources.records, options)
-    disagreements = disagreements_of(sources)
-    write_summary(folder / SUMMARY_FILE, groups, options, disagreements)
-    tables = all_tables(sources.records, groups, options)
-    for table in tables:
+    report = make_report(read_sources([folder], recursive=False))
+    write_summary(folder / SUMMARY_FILE, report.groups, report.options, report.disagreements)
+    for table in report.tables:
         for suffix, text in (("md", to_markdown(table)), ("csv", to_csv(table)), ("tex", to_latex(table))):
             write_durably(folder / "tables" / f"{table.name}.{suffix}", text.encode())
-    for picture in comparison_pictures(sources.records, groups, options):
+    for picture in comparison_pictures(report.sources.records, report.groups, report.options):
         write_durably(folder / "figures" / f"{picture.name}.svg", picture.document.encode())
-    page = make_page(sources, groups, options, disagreements)
-    write_durably(folder / REPORT_FILE, render_page(page).encode())
-    return Evaluation(
-        records=sources.records, groups=groups, options=options, disagreements=disagreements, tables=tables
-    )
+    report.write(folder / REPORT_FILE)
+    return report
 
 
 def _conditions(request: EvaluationRequest) -> Conditions:
@@ -204,51 +214,21 @@ def _conditions(request: EvaluationRequest) -> Conditions:
         n_workers=request.n_workers or available_cores(),
         executor=request.executor_name,
         solu_files=tuple(str(path) for path in request.solu_files),
-        time_shift_seconds=request.time_shift_seconds,
+        time_shift_seconds=request.shift,
+        count_shift=request.shift,
+        command=request.command,
     )
 
 
-def _record_trees(jobs: Sequence[SolveJob], request: EvaluationRequest, folder: Path) -> None:
-    """Solve some jobs again with a recorder: learned rules and the baseline, first settings and seed."""
-    entries: list[TreeEntry] = []
-    for job in _again(jobs, request, n_instances=request.n_tree_instances):
-        if job.policy.is_learned or job.policy.name == request.baseline:
-            path = Path("trees") / f"{job.job_id}.jsonl"
-            if _record(job, folder / path, target=TREE_RECORDER):
-                entries.append(
-                    TreeEntry(
-                        instance=job.instance.path,
-                        policy=job.policy.name,
-                        settings=job.settings,
-                        seed=job.seed,
-                        path=str(path),
-                    )
-                )
-    if entries:
-        entries.sort(key=lambda entry: (entry.instance, entry.policy == request.baseline))
-        write_tree_index(folder, entries)
+def _record(jobs: Sequence[SolveJob], request: EvaluationRequest, folder: Path) -> tuple[str, ...]:
+    """Make the recordings that were asked for, of the first settings and seed; return what failed."""
+    again = [job for job in jobs if job.seed == request.seeds[0] and job.settings == request.settings[0]]
 
+    def of_first(n: int) -> list[SolveJob]:
+        wanted = {instance.path for instance in request.instances[:n]}
+        return [job for job in again if job.instance.path in wanted]
 
-def _record_agreement(jobs: Sequence[SolveJob], request: EvaluationRequest, folder: Path) -> None:
-    parts: list[bytes] = []
-    for job in _again(jobs, request, n_instances=request.n_agreement_instances):
-        path = folder / "agreement" / f"{job.job_id}.jsonl"
-        if job.policy.is_learned and _record(job, path, target=AGREEMENT_RECORDER):
-            parts.append(path.read_bytes())
-    if parts:
-        write_durably(folder / AGREEMENT_FILE, b"".join(parts))
-
-
-def _again(jobs: Sequence[SolveJob], request: EvaluationRequest, *, n_instances: int) -> Iterator[SolveJob]:
-    wanted = {instance.path for instance in request.instances[:n_instances]}
-    for job in jobs:
-        if job.instance.path in wanted and job.seed == request.seeds[0] and job.settings == request.settings[0]:
-            yield job
-
-
-def _record(job: SolveJob, path: Path, *, target: str) -> bool:
-    """Make a recording unless it is there; return whether it is there now."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        GuardedSolve(target=target)(with_recording(job, path))
-    return path.exists()
+    return (
+        *record_trees(of_first(request.n_tree_instances), folder, baseline=request.baseline),
+        *record_agreements(of_first(request.n_agreement_instances), folder),
+    )

@@ -16,7 +16,7 @@ from gnn_branching.evaluation.comparison import GroupComparison, MethodFigures
 from gnn_branching.evaluation.measures import TIME, scored
 from gnn_branching.evaluation.pairing import ComparisonOptions, Method, Runs, runs_by_method
 from gnn_branching.evaluation.report_tables import group_title
-from gnn_branching.evaluation.tables import format_number, is_better, is_worse
+from gnn_branching.evaluation.tables import Tone, format_number, format_ratio, ratio_tone
 from gnn_branching.evaluation.theme import (
     BAD,
     GOOD,
@@ -58,7 +58,7 @@ def ratio_forest(groups: Sequence[GroupComparison], options: ComparisonOptions) 
     ]
     if not rows:
         return None
-    rows = [row for row in rows if row[1].price.n_decisions] or rows
+    rows = [row for row in rows if row[1].is_learned] or rows
     with drawing(height=0.9 + _ROW_INCHES * len(rows)) as (figure, (axes,)):
         axes.axvline(1.0, color=INK, linewidth=1.2)
         for y, (_, line) in enumerate(rows):
@@ -211,12 +211,12 @@ def _paired_seconds(method: Method, runs: Mapping[Method, Runs], options: Compar
 
 def _draw_ratio(axes: Axes, y: int, line: MethodFigures) -> None:
     estimate = line.ratios["time"]
-    color = GOOD if is_better(estimate) else BAD if is_worse(estimate) else MUTED
+    color = {Tone.GOOD: GOOD, Tone.BAD: BAD}.get(ratio_tone(estimate), MUTED)
     if math.isfinite(estimate.low):
         axes.plot([estimate.low, estimate.high], [y, y], color=color, linewidth=3, solid_capstyle="round")
     axes.plot([estimate.value], [y], marker="o", markersize=7, color=color)
     axes.annotate(
-        f"{estimate.value:.2f}", (estimate.value, y), (0, 6), textcoords="offset points", ha="center", fontsize=8
+        format_ratio(estimate.value), (estimate.value, y), (0, 6), textcoords="offset points", ha="center", fontsize=8
     )
 
 

@@ -13,6 +13,7 @@ from gnn_branching.contracts import InputError
 
 SUFFIXES = frozenset({".lp", ".mps", ".cip", ".opb", ".wbo", ".nl", ".zpl", ".pip", ".gz", ".bz2", ".sol"})
 
+_STATUS = re.compile(r"^\s*solution status:\s*(.+?)\s*$", re.IGNORECASE)
 _OBJECTIVE = re.compile(r"^\s*(?:objective value:|=obj=|#\s*objective value\s*=)\s*(\S+)", re.IGNORECASE)
 _MAX_HEADER_LINES = 20
 
@@ -73,10 +74,16 @@ def read_solu(path: Path) -> dict[str, KnownOptimum]:
 
 
 def read_sol(path: Path) -> KnownOptimum | None:
-    """Read the objective value of a ``.sol`` or ``.sol.gz`` file; None if its head names none."""
+    """Read the objective value of a ``.sol`` or ``.sol.gz`` file.
+
+    None if its head names none, or states another status than optimal or infeasible, as SCIP does after a time-out.
+    """
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8", errors="replace") as stream:
         for _, line in zip(range(_MAX_HEADER_LINES), stream, strict=False):
+            status = _STATUS.match(line)
+            if status and status.group(1).lower() not in {"optimal", "infeasible"}:
+                return None
             found = _OBJECTIVE.match(line)
             if found:
                 return KnownOptimum(status=KnownStatus.OPTIMAL, value=float(found.group(1)), source=path.name)
@@ -86,17 +93,21 @@ def read_sol(path: Path) -> KnownOptimum | None:
 
 
 def known_optima(instances: Iterable[str], solu_files: Iterable[Path] = ()) -> Mapping[str, KnownOptimum]:
-    """Collect what lists say, and what ``<stem>.sol[.gz]`` beside each instance says; lists have the last word."""
+    """Return what lists say, and what ``<stem>.sol[.gz]`` beside an instance says, by instance; lists go first.
+
+    Raises:
+        InputError: If a list cannot be read.
+    """
+    lists = [read_solu(path) for path in solu_files]
     known: dict[str, KnownOptimum] = {}
     for instance in instances:
         stem = instance_stem(instance)
-        for suffix in (".sol", ".sol.gz"):
-            path = Path(instance).parent / f"{stem}{suffix}"
-            optimum = read_sol(path) if path.is_file() else None
+        beside = (Path(instance).parent / f"{stem}{suffix}" for suffix in (".sol", ".sol.gz"))
+        found = [read_sol(path) for path in beside if path.is_file()]
+        found += [own[stem] for own in lists if stem in own]
+        for optimum in found:
             if optimum is not None:
-                known[stem] = optimum
-    for path in solu_files:
-        known |= read_solu(path)
+                known[instance] = optimum
     return known
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from gnn_branching.evaluation.tables import Table, Tone, to_csv
+from gnn_branching.evaluation.report_tables import KEY_COLUMNS
+from gnn_branching.evaluation.tables import Table, Tone, format_ratio, to_csv
 from gnn_branching.evaluation.theme import DARK, LIGHT, Picture
 from gnn_branching.evaluation.verdicts import Verdict
 
@@ -30,10 +31,11 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """A name and a value."""
+    """A name and a value; a command is shown as it was typed."""
 
     name: str
     value: str
+    is_command: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,8 @@ def render_page(page: Page) -> str:
         palette_css=_palette_css(),
         position=_interval_position,
         csv=lambda table: base64.b64encode(to_csv(table).encode()).decode(),
+        narrow=lambda table: table.without_constant(*KEY_COLUMNS),
+        format_ratio=format_ratio,
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from gnn_branching.contracts import SolveRecord
+from gnn_branching.contracts import InputError, SolveRecord
 from gnn_branching.durable import write_durably
 from gnn_branching.evaluation.agreement import Disagreement, find_disagreements
+from gnn_branching.evaluation.alerts import make_alerts
 from gnn_branching.evaluation.comparison import ALL, GroupComparison, compare
 from gnn_branching.evaluation.figures import (
     decision_split,
@@ -17,9 +19,8 @@ from gnn_branching.evaluation.figures import (
     solved_over_time,
     tree_sizes,
 )
-from gnn_branching.evaluation.measures import machine_kind
-from gnn_branching.evaluation.optima import instance_stem, known_optima
-from gnn_branching.evaluation.page import Alert, Page, Part, Section, render_page
+from gnn_branching.evaluation.markdown import page_to_markdown
+from gnn_branching.evaluation.page import Page, Part, Section, render_page
 from gnn_branching.evaluation.pairing import ComparisonOptions
 from gnn_branching.evaluation.report_tables import all_tables, group_title
 from gnn_branching.evaluation.sections import (
@@ -30,12 +31,11 @@ from gnn_branching.evaluation.sections import (
 )
 from gnn_branching.evaluation.sources import Conditions, Sources, read_sources
 from gnn_branching.evaluation.summary import summary_lines
-from gnn_branching.evaluation.tables import Tone
+from gnn_branching.evaluation.tables import Table
 from gnn_branching.evaluation.theme import Picture
-from gnn_branching.evaluation.verdicts import learned_verdicts, overall_sentence
+from gnn_branching.evaluation.verdicts import make_verdicts, overall_sentence
 
 REPORT_FILE = "report.html"
-MAX_ALERT_LINES = 8
 
 METHOD_NOTE = (
     "All rules take the same path: one solve a process, one thread, the same instance and SCIP seed, only optimize() "
@@ -44,39 +44,80 @@ METHOD_NOTE = (
 )
 
 
-def write_report(folders: Sequence[Path], target: Path) -> tuple[Disagreement, ...]:
-    """Write one HTML page from everything found below some folders; return the contradictions it shouts.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything that is said about some folders.
+
+    Args:
+        sources: What was found in them.
+        groups: The comparison by family and size.
+        options: How it was condensed.
+        disagreements: Contradictions between optimal values.
+        tables: Every table of the comparison with rows, the outcome first.
+        page: The page.
+    """
+
+    sources: Sources
+    groups: tuple[GroupComparison, ...]
+    options: ComparisonOptions
+    disagreements: tuple[Disagreement, ...]
+    tables: tuple[Table, ...]
+    page: Page
+
+    def write(self, target: Path) -> None:
+        """Write the page as HTML, and as Markdown beside it."""
+        write_durably(target, render_page(self.page).encode())
+        write_durably(target.with_suffix(".md"), page_to_markdown(self.page).encode())
+
+
+def make_report(sources: Sources) -> Report:
+    """Compare what was found, and arrange it.
 
     Raises:
-        InputError: If there is nothing to show, or a file is damaged.
+        InputError: If folders were compared with different baselines.
     """
-    sources = read_sources(folders)
     options = comparison_options(sources.records, sources.conditions)
-    disagreements = disagreements_of(sources)
-    page = make_page(sources, compare(sources.records, options), options, disagreements)
-    write_durably(target, render_page(page).encode())
-    return disagreements
+    groups = compare(sources.records, options)
+    disagreements = find_disagreements(sources.records, sources.optima)
+    tables = all_tables(sources.records, groups, options)
+    page = make_page(sources, groups, options, disagreements, tables)
+    return Report(
+        sources=sources, groups=groups, options=options, disagreements=disagreements, tables=tables, page=page
+    )
 
 
-def comparison_options(records: Sequence[SolveRecord], conditions: Conditions | None) -> ComparisonOptions:
-    """Return how rows are condensed; without ``evaluation.json``, the longest solve stands for the time limit."""
-    if conditions is not None:
-        return ComparisonOptions(
-            time_limit_seconds=conditions.time_limit_seconds,
-            baseline=conditions.baseline,
-            time_shift_seconds=conditions.time_shift_seconds,
-            count_shift=conditions.count_shift,
-        )
-    longest = max((record.figures.wall_seconds for record in records if record.figures), default=1.0)
-    return ComparisonOptions(time_limit_seconds=longest)
+def write_report(folders: Sequence[Path], target: Path) -> Report:
+    """Write one page from everything found below some folders.
+
+    Raises:
+        InputError: If there is nothing to show, a file is damaged, or the folders cannot be compared.
+    """
+    report = make_report(read_sources(folders))
+    report.write(target)
+    return report
 
 
-def disagreements_of(sources: Sources) -> tuple[Disagreement, ...]:
-    """Return contradictions between rows, and with known optima."""
-    lists = [Path(name) for name in (sources.conditions.solu_files if sources.conditions else ())]
-    instances = {record.instance for record in sources.records}
-    known = known_optima(sorted(instances), [path for path in lists if path.is_file()])
-    return find_disagreements(sources.records, known)
+def comparison_options(records: Sequence[SolveRecord], conditions: Sequence[Conditions]) -> ComparisonOptions:
+    """Return how rows are condensed; of several time limits the longest.
+
+    Without ``evaluation.json``, the longest solve stands for the time limit.
+
+    Raises:
+        InputError: If there are several baselines.
+    """
+    if not conditions:
+        longest = max((record.figures.wall_seconds for record in records if record.figures), default=1.0)
+        return ComparisonOptions(time_limit_seconds=longest)
+    baselines = list(dict.fromkeys(own.baseline for own in conditions))
+    if len(baselines) > 1:
+        raise InputError(f"the folders' baselines differ ({', '.join(baselines)}); make a report of each")
+    longest_limit = max(conditions, key=lambda own: own.time_limit_seconds)
+    return ComparisonOptions(
+        time_limit_seconds=longest_limit.time_limit_seconds,
+        baseline=longest_limit.baseline,
+        time_shift_seconds=longest_limit.time_shift_seconds,
+        count_shift=longest_limit.count_shift,
+    )
 
 
 def make_page(
@@ -84,19 +125,19 @@ def make_page(
     groups: Sequence[GroupComparison],
     options: ComparisonOptions,
     disagreements: Sequence[Disagreement],
+    tables: Sequence[Table],
 ) -> Page:
     """Arrange everything."""
-    verdicts = learned_verdicts(groups, options.baseline)
+    verdicts = make_verdicts(groups, options.baseline)
     forest = ratio_forest(groups, options)
-    tables = all_tables(sources.records, groups, options)
     sections = (
         Section(
             anchor="pictures",
             title="Pictures",
             parts=(Part(pictures=_drawn(forest, decision_split(groups))), *_group_parts(sources, groups, options)),
         ),
-        Section(anchor="tables", title="Tables", note=METHOD_NOTE, parts=(Part(tables=tables[1:]),)),
-        tree_section(sources),
+        Section(anchor="tables", title="Tables", note=METHOD_NOTE, parts=(Part(tables=tuple(tables[1:])),)),
+        tree_section(sources, options.baseline),
         training_section(sources),
         diagnostics_section(sources.diagnoses),
         provenance_section(sources),
@@ -105,7 +146,7 @@ def make_page(
         title=_title(sources),
         subtitle=_subtitle(sources),
         lead=overall_sentence(verdicts, options.baseline) if sources.records else "No solves yet: training only.",
-        alerts=tuple(_alerts(sources.records, disagreements)),
+        alerts=tuple(make_alerts(sources, disagreements)),
         verdicts=verdicts,
         lead_table=tables[0] if tables else None,
         sections=sections,
@@ -145,30 +186,6 @@ def _group_pictures(
 
 def _drawn(*pictures: Picture | None) -> tuple[Picture, ...]:
     return tuple(picture for picture in pictures if picture is not None)
-
-
-def _alerts(records: Sequence[SolveRecord], disagreements: Sequence[Disagreement]) -> Iterator[Alert]:
-    if disagreements:
-        n = len(disagreements)
-        title = f"Optimal values contradict each other in {n} {'solve' if n == 1 else 'solves'}: trust nothing below."
-        yield Alert(title=title, lines=_shortened([str(entry) for entry in disagreements]))
-    failed = [record for record in records if record.status.crashed]
-    if failed:
-        title = f"{len(failed)} of {len(records):,} runs crashed or were killed; they count as unsolved."
-        lines = [
-            f"{instance_stem(record.instance)}, {record.policy}, seed {record.seed}: {record.status} – {record.detail}"
-            for record in failed
-        ]
-        yield Alert(title=title, lines=_shortened(lines), tone=Tone.MUTED)
-    machines = sorted({machine_kind(record.versions) for record in records})
-    if len(machines) > 1:
-        title = "Solves ran on different processors; only pairs on the same kind enter time ratios."
-        yield Alert(title=title, lines=tuple(machines), tone=Tone.MUTED)
-
-
-def _shortened(lines: Sequence[str]) -> tuple[str, ...]:
-    more = len(lines) - MAX_ALERT_LINES
-    return (*lines[:MAX_ALERT_LINES], *([f"… and {more} more"] if more > 0 else []))
 
 
 def _title(sources: Sources) -> str:

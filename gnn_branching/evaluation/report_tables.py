@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from gnn_branching.contracts import SolveRecord, SolveStatus
+from gnn_branching.contracts import AgreementRecord, SolveRecord, SolveStatus
+from gnn_branching.evaluation.accuracy import DepthAgreement, agreement_by_depth, depth_range, overall_agreement
 from gnn_branching.evaluation.comparison import ALL, GroupComparison, MethodFigures
 from gnn_branching.evaluation.measures import MEASURES, TIME, scored
 from gnn_branching.evaluation.optima import instance_stem
@@ -31,6 +32,8 @@ _GROUP = Column(key=GROUP_KEY, title="Instances", is_number=False)
 _SETTINGS = Column(key="settings", title="Settings", is_number=False, note="named SCIP settings")
 _METHOD = Column(key="policy", title="Rule", is_number=False)
 _KEYS = (_GROUP, _SETTINGS, _METHOD)
+KEY_COLUMNS = (GROUP_KEY, "kind", "settings")
+"""Columns that say nothing where all rows are of one kind, which a title states anyway."""
 
 
 def group_title(family: str, size: str) -> str:
@@ -193,6 +196,43 @@ def failure_table(records: Sequence[SolveRecord]) -> Table:
         for record in bad
     )
     return Table(name="failures", title="Runs that failed", columns=columns, rows=rows)
+
+
+def agreement_table(agreement: Mapping[str, Sequence[AgreementRecord]]) -> Table:
+    """Return how often each policy agrees with strong branching on the tree nodes it visits, by depth and overall."""
+    columns = (
+        Column(key="policy", title="Rule", is_number=False),
+        Column(key="depth", title="Depth", note="of the tree node; sorts by the shallowest"),
+        Column(key="n_tree_nodes", title="Tree nodes"),
+        Column(key="agreement_percent", title="Agrees %", has_interval=True, note="its choice has the best score"),
+        Column(key="in_top_percent", title="Best in top 5 %", note="one of its five best has the best score"),
+        Column(key="score_ratio", title="Score ratio", note="strong-branching score of its choice over the best one"),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    for policy, records in agreement.items():
+        rows += [_agreement_row(policy, part) for part in agreement_by_depth(records)]
+        overall = overall_agreement(records)
+        rows += [_agreement_row(policy, overall, depth=Cell(text="all"))] if overall else []
+    note = (
+        "On tree nodes that the policy itself visits; ties count as agreement. Intervals: Wilson, 95 %, "
+        "as if tree nodes were independent."
+    )
+    return Table(
+        name="agreement", title="Agreement with strong branching", note=note, columns=columns, rows=tuple(rows)
+    )
+
+
+def _agreement_row(policy: str, part: DepthAgreement, depth: Cell | None = None) -> tuple[Cell, ...]:
+    low, high = 100 * part.low, 100 * part.high
+    text = f"{100 * part.agreement:.1f} [{low:.0f}, {high:.0f}]"
+    return (
+        words(policy),
+        depth or Cell(text=depth_range(part.first_depth, part.last_depth), value=part.first_depth),
+        integer(part.n_tree_nodes),
+        Cell(text=text, value=100 * part.agreement, low=low, high=high),
+        Cell(text=f"{100 * part.in_top:.1f}", value=100 * part.in_top),
+        Cell(text=f"{part.score_ratio:.3f}", value=part.score_ratio),
+    )
 
 
 def _mean_time_cell(records: Sequence[SolveRecord], options: ComparisonOptions) -> Cell:

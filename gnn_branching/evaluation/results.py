@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gnn_branching.contracts import InputError, RuleStatistics, SolveFigures, SolveRecord, SolveStatus
+from gnn_branching.durable import write_durably
 
 RESULTS_FILE = "results.parquet"
 SCHEMA_NAME = b"gnn-branching-results-1"
@@ -56,12 +57,16 @@ Cell = str | int | float | None
 
 
 def write_results(path: Path, records: Iterable[SolveRecord]) -> None:
-    """Write records as Parquet, replacing the file at once."""
+    """Write records as Parquet, whole or not at all.
+
+    Raises:
+        InputError: If the disk is full or the place cannot be written to.
+    """
     rows = [_row(record) for record in records]
     columns = {name: [row[name] for row in rows] for name in SCHEMA.names}
-    part = path.with_name(f".{path.name}.part")
-    pq.write_table(pa.Table.from_pydict(columns, schema=SCHEMA), part, compression="zstd")
-    part.replace(path)
+    content = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pydict(columns, schema=SCHEMA), content, compression="zstd")
+    write_durably(path, content.getvalue().to_pybytes())
 
 
 def read_results(path: Path) -> tuple[SolveRecord, ...]:

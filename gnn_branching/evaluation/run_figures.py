@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from gnn_branching.contracts import InputError
-from gnn_branching.evaluation.accuracy import DepthAgreement
+from gnn_branching.evaluation.accuracy import DepthAgreement, depth_range
 from gnn_branching.evaluation.theme import GRID, INK, MUTED, SERIES, Picture, drawing, finish
 from gnn_branching.evaluation.trees import RecordedTree, gap_over_time, layout_tree
 
@@ -71,7 +71,7 @@ def agreement_figure(parts: Mapping[str, Sequence[DepthAgreement]]) -> Picture |
             y = np.array([part.agreement for part in own])
             axes.fill_between(x, [p.low for p in own], [p.high for p in own], color=color, alpha=0.15, linewidth=0)
             axes.plot(x, y, color=color, marker="o", label=policy)
-        axes.set_xticks(range(len(firsts)), [_depths(first, dict(ranges)[first]) for first in firsts])
+        axes.set_xticks(range(len(firsts)), [depth_range(first, dict(ranges)[first]) for first in firsts])
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
         axes.set(xlabel="depth of the tree node", ylabel="agrees with strong branching", ylim=(0, 1.02))
         figure.legend(loc="outside lower center", ncols=2)
@@ -148,10 +148,6 @@ def _draw_tree(axes: Axes, tree: RecordedTree, color: str) -> None:
     axes.spines["bottom"].set_visible(False)
     axes.grid(visible=True, axis="y", color=GRID)
     axes.set_xlabel(f"{len(tree.nodes):,} tree nodes")
-
-
-def _depths(first: int, last: int) -> str:
-    return str(first) if first == last else f"{first}–{last}"
 
 
 def _is_number(value: object) -> bool:

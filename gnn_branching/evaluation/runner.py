@@ -51,6 +51,7 @@ def run_plan(
         options: How to run.
         on_row: Called in this thread with each new row.
     """
+    store.remove_partial_files()
     if options.retry_failures:
         for job in jobs:
             if any(record.status.crashed for record in store.read([job])):

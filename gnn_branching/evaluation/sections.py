@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -11,13 +12,17 @@ from gnn_branching.evaluation.accuracy import agreement_by_depth
 from gnn_branching.evaluation.measures import machine_kind, read_versions
 from gnn_branching.evaluation.optima import instance_stem
 from gnn_branching.evaluation.page import Fact, Part, Section
+from gnn_branching.evaluation.report_tables import agreement_table
 from gnn_branching.evaluation.run_figures import agreement_figure, gaps_over_time, training_curves, trees_side_by_side
 from gnn_branching.evaluation.sources import FoundDiagnosis, Sources
-from gnn_branching.evaluation.tables import Cell, Column, Table, Tone, number, words
+from gnn_branching.evaluation.tables import Cell, Column, Table, Tone, integer, number, words
 from gnn_branching.evaluation.theme import png_picture
+from gnn_branching.evaluation.trees import RecordedTree
+
+MAX_LISTED_BRANCHINGS = 12
 
 
-def tree_section(sources: Sources) -> Section:
+def tree_section(sources: Sources, baseline: str) -> Section:
     """Draw recorded trees of one instance next to each other, and agreement with strong branching by depth."""
     parts: list[Part] = []
     for (instance, settings, seed), own in groupby(
@@ -26,12 +31,41 @@ def tree_section(sources: Sources) -> Section:
         trees = [tree for _, tree in own]
         name = f"{len(parts)}"
         title = f"{instance_stem(instance)}, {settings} settings, seed {seed}"
-        pictures = (trees_side_by_side(trees, name=name), gaps_over_time(trees, name=name))
-        parts.append(Part(title=title, pictures=pictures))
+        pairs = tuple(
+            trees_side_by_side(pair, name=f"{name}-{number}") for number, pair in enumerate(_pairs(trees, baseline))
+        )
+        tables = (_branchings_table(trees, name),)
+        parts.append(Part(title=title, pictures=(*pairs, gaps_over_time(trees, name=name)), tables=tables))
     agreement = agreement_figure({policy: agreement_by_depth(own) for policy, own in sources.agreement.items()})
-    parts.append(Part(pictures=(agreement,) if agreement else ()))
-    note = "Recorded in solves of their own, which are in no table: recording takes time."
+    parts.append(Part(pictures=(agreement,) if agreement else (), tables=(agreement_table(sources.agreement),)))
+    note = "Recorded in solves of their own, whose times are in no table: recording takes time."
     return Section(anchor="trees", title="Trees", note=note, parts=tuple(parts))
+
+
+def _pairs(trees: Sequence[RecordedTree], baseline: str) -> list[list[RecordedTree]]:
+    """Put each tree beside the baseline's."""
+    base = [tree for tree in trees if tree.title == baseline]
+    return [[tree, *base] for tree in trees if tree.title != baseline] or [base]
+
+
+def _branchings_table(trees: Sequence[RecordedTree], name: str) -> Table:
+    """List the first branchings of each tree."""
+    columns = (
+        Column(key="tree", title="Rule", is_number=False),
+        Column(key="order", title="#", note="order among the tree nodes that were branched on"),
+        Column(key="depth", title="Depth"),
+        Column(key="variable", title="Variable", is_number=False),
+        Column(key="score", title="Score", note="the rule's own score; SCIP's rules give none"),
+        Column(key="bound", title="Bound", note="dual bound of the tree node"),
+        Column(key="seconds", title="Done after s"),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    for tree in trees:
+        branched = [node for node in tree.nodes if node.variable][:MAX_LISTED_BRANCHINGS]
+        for order, node in enumerate(branched, start=1):
+            cells = (integer(node.depth), words(node.variable), number(node.score), number(node.lower_bound, 6))
+            rows.append((words(tree.title), integer(order), *cells, number(node.wall_seconds)))
+    return Table(name=f"branchings-{name}", title="First branchings", columns=columns, rows=tuple(rows))
 
 
 def training_section(sources: Sources) -> Section:
@@ -111,8 +145,10 @@ def _provenance(sources: Sources) -> Iterator[Fact]:
         yield Fact(name="Processor", value=machine if len(machines) == 1 else f"{machine} ({n_solves:,} solves)")
     for versions in dict.fromkeys(record.versions for record in records):
         yield from _version_facts(read_versions(versions))
-    conditions = sources.conditions
-    if conditions is not None:
+    for conditions in dict.fromkeys(sources.conditions):
+        if conditions.command:
+            yield Fact(name="Command", value=conditions.command, is_command=True)
+    for conditions in dict.fromkeys(replace(own, command="") for own in sources.conditions):
         limits = f"{conditions.time_limit_seconds:g} s, {conditions.memory_limit_mib:,} MiB"
         nodes = f", {conditions.node_limit:,} tree nodes" if conditions.node_limit else ""
         yield Fact(name="Limits of a solve", value=f"{limits}{nodes}; also enforced from outside its process")

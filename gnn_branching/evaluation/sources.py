@@ -7,15 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from gnn_branching.contracts import AgreementRecord, InputError, SolveRecord
 from gnn_branching.durable import write_durably
+from gnn_branching.evaluation.optima import KnownOptimum
 from gnn_branching.evaluation.results import RESULTS_FILE, read_results
 from gnn_branching.evaluation.run_figures import read_metrics
 from gnn_branching.evaluation.trees import RecordedTree, read_tree
 
 CONDITIONS_FILE = "evaluation.json"
+OPTIMA_FILE = "optima.json"
 TREES_FILE = "trees.json"
 AGREEMENT_FILE = "agreement.jsonl"
 METRICS_FILE = "metrics.jsonl"
@@ -36,6 +38,7 @@ class Conditions:
         solu_files: Lists of known optima.
         time_shift_seconds: Shift of the means of times.
         count_shift: Shift of the means of counts.
+        command: The command line; empty if it was run from Python.
     """
 
     time_limit_seconds: float
@@ -47,6 +50,7 @@ class Conditions:
     solu_files: tuple[str, ...] = ()
     time_shift_seconds: float = 1.0
     count_shift: float = 1.0
+    command: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +140,10 @@ class Sources:
     """What was found.
 
     Args:
-        records: All rows.
-        conditions: Under what they were run; None if no file says so.
+        records: All rows, each solve once.
+        conditions: Under what they were run, one entry a folder that says so.
+        optima: Optima known beforehand, by instance.
+        n_repeated: Rows left out because another folder holds the same solve.
         trees: Recorded trees, those of one solve next to each other.
         agreement: Agreement with strong branching by policy.
         metrics: Training metrics by run.
@@ -145,7 +151,9 @@ class Sources:
     """
 
     records: tuple[SolveRecord, ...]
-    conditions: Conditions | None
+    conditions: tuple[Conditions, ...]
+    optima: Mapping[str, KnownOptimum]
+    n_repeated: int
     trees: tuple[tuple[TreeEntry, RecordedTree], ...]
     agreement: Mapping[str, tuple[AgreementRecord, ...]]
     metrics: Mapping[str, Mapping[str, Sequence[float]]]
@@ -160,6 +168,7 @@ class Sources:
 _CONDITIONS = TypeAdapter(Conditions)
 _TREES = TypeAdapter(tuple[TreeEntry, ...])
 _AGREEMENT = TypeAdapter(PolicyAgreement)
+_OPTIMA = TypeAdapter(dict[str, KnownOptimum], config=ConfigDict(ser_json_inf_nan="strings"))
 _FINDINGS = TypeAdapter(tuple[FoundFinding, ...])
 _ADVICE = TypeAdapter(tuple[FoundAdvice, ...])
 
@@ -167,6 +176,11 @@ _ADVICE = TypeAdapter(tuple[FoundAdvice, ...])
 def write_conditions(folder: Path, conditions: Conditions) -> None:
     """Write ``evaluation.json``."""
     write_durably(folder / CONDITIONS_FILE, _CONDITIONS.dump_json(conditions, indent=2) + b"\n")
+
+
+def write_optima(folder: Path, optima: Mapping[str, KnownOptimum]) -> None:
+    """Write ``optima.json``, so that a page made later, elsewhere, checks against the same values."""
+    write_durably(folder / OPTIMA_FILE, _OPTIMA.dump_json(dict(optima), indent=2) + b"\n")
 
 
 def write_tree_index(folder: Path, entries: Sequence[TreeEntry]) -> None:
@@ -193,15 +207,17 @@ def read_sources(folders: Sequence[Path], *, recursive: bool = True) -> Sources:
         pattern = f"**/{name}" if recursive else name
         return list({path.resolve(): path for folder in folders for path in sorted(folder.glob(pattern))}.values())
 
-    conditions = [_read_conditions(path) for path in files(CONDITIONS_FILE)]
+    rows = [record for path in files(RESULTS_FILE) for record in read_results(path)]
+    once = {(row.instance, row.settings, row.policy, row.seed): row for row in rows}
     agreement: dict[str, list[AgreementRecord]] = {}
     for path in files(AGREEMENT_FILE):
-        for line in path.read_bytes().splitlines():
-            own = _AGREEMENT.validate_json(line)
+        for own in _read_agreement(path):
             agreement.setdefault(own.policy, []).append(own.record)
     sources = Sources(
-        records=tuple(record for path in files(RESULTS_FILE) for record in read_results(path)),
-        conditions=max(conditions, key=lambda own: own.time_limit_seconds, default=None),
+        records=tuple(once.values()),
+        conditions=tuple(_read_conditions(path) for path in files(CONDITIONS_FILE)),
+        optima={name: known for path in files(OPTIMA_FILE) for name, known in _read_optima(path).items()},
+        n_repeated=len(rows) - len(once),
         trees=tuple(tree for path in files(TREES_FILE) for tree in _read_trees(path)),
         agreement={policy: tuple(records) for policy, records in agreement.items()},
         metrics={_run_name(path): read_metrics(path) for path in files(METRICS_FILE)},
@@ -237,13 +253,31 @@ def _read_conditions(path: Path) -> Conditions:
         raise InputError(f"{path} is damaged: {error.errors()[0]['msg']}; run evaluate again") from None
 
 
+def _read_optima(path: Path) -> dict[str, KnownOptimum]:
+    try:
+        return _OPTIMA.validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InputError(f"{path} is damaged: {error.errors()[0]['msg']}; run evaluate again") from None
+
+
 def _read_trees(path: Path) -> list[tuple[TreeEntry, RecordedTree]]:
+    try:
+        entries = _TREES.validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InputError(f"{path} is damaged: {error.errors()[0]['msg']}; run evaluate again") from None
     trees: list[tuple[TreeEntry, RecordedTree]] = []
-    for entry in _TREES.validate_json(path.read_bytes()):
+    for entry in entries:
         file = path.parent / entry.path
         if file.is_file():
             trees.append((entry, RecordedTree(title=entry.policy, nodes=read_tree(file))))
     return trees
+
+
+def _read_agreement(path: Path) -> list[PolicyAgreement]:
+    try:
+        return [_AGREEMENT.validate_json(line) for line in path.read_bytes().splitlines()]
+    except ValidationError as error:
+        raise InputError(f"{path} is damaged: {error.errors()[0]['msg']}; run evaluate again") from None
 
 
 def _run_name(path: Path) -> str:

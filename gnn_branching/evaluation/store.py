@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import fcntl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from gnn_branching.contracts import SolveFigures, SolveRecord
-from gnn_branching.durable import PARTIAL_SUFFIX, write_durably
+from gnn_branching.contracts import InputError, SolveFigures, SolveRecord
+from gnn_branching.durable import explain_write_error, remove_partial_files, write_durably
 from gnn_branching.evaluation.plan import SolveJob
 
 _JSON = ConfigDict(ser_json_inf_nan="strings")
@@ -67,18 +69,36 @@ def parse_report(data: bytes) -> ChildReport | None:
         return None
 
 
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Keep a second evaluation out of a folder; the lock dies with its process, however that dies.
+
+    Raises:
+        InputError: If another process holds it, or the folder cannot be written to.
+    """
+    path = folder / ".lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stream = path.open("w")
+    except OSError as error:
+        raise explain_write_error(path, error) from None
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another evaluation is running in {folder}; wait for it or choose another") from None
+        yield
+
+
 class RowStore:
     """The rows of one evaluation, in a folder; safe against being killed at any moment.
 
     Args:
-        folder: Where ``<job id>.json`` files are; created if missing.
+        folder: Where ``<job id>.json`` files are; created with the first.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        for part in folder.glob(f".*{PARTIAL_SUFFIX}"):
-            part.unlink(missing_ok=True)
 
     def __contains__(self, job: object) -> bool:
         """Whether a job's row is there and whole."""
@@ -87,6 +107,10 @@ class RowStore:
     def add(self, job: SolveJob, record: SolveRecord) -> None:
         """Store a row."""
         write_durably(self._path(job), _ROW.dump_json(StoredRow(record=record)))
+
+    def remove_partial_files(self) -> None:
+        """Remove what killed processes left half-written; only where no other process writes."""
+        remove_partial_files(self._folder)
 
     def discard(self, job: SolveJob) -> None:
         """Forget a row, so that it is solved again."""

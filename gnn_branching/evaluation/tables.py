@@ -7,7 +7,7 @@ import io
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import groupby
 
@@ -93,6 +93,19 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
 
+    def without_constant(self, *keys: str) -> Table:
+        """Return the table without those of the named columns that say the same in every row."""
+        kept = [
+            position
+            for position, column in enumerate(self.columns)
+            if column.key not in keys or len({row[position].text for row in self.rows}) > 1
+        ]
+        return replace(
+            self,
+            columns=tuple(self.columns[position] for position in kept),
+            rows=tuple(tuple(row[position] for position in kept) for row in self.rows),
+        )
+
     def __post_init__(self) -> None:
         """Refuse ragged rows."""
         if any(len(row) != len(self.columns) for row in self.rows):
@@ -120,22 +133,35 @@ def ratio(estimate: RatioEstimate) -> Cell:
     """Return a cell like ``0.65 [0.60, 0.71]``, toned where the interval and the test agree on a difference."""
     if not math.isfinite(estimate.value):
         return Cell(text=EMPTY, tone=Tone.MUTED)
-    text = f"{estimate.value:.2f}"
     if not math.isfinite(estimate.low):
-        return Cell(text=text, value=estimate.value)
-    tone = Tone.GOOD if is_better(estimate) else Tone.BAD if is_worse(estimate) else Tone.PLAIN
-    text += f" [{estimate.low:.2f}, {estimate.high:.2f}]"
-    return Cell(text=text, value=estimate.value, low=estimate.low, high=estimate.high, tone=tone)
+        return Cell(text=format_ratio(estimate.value), value=estimate.value)
+    text = f"{format_ratio(estimate.value)} {format_interval(estimate)}"
+    return Cell(text=text, value=estimate.value, low=estimate.low, high=estimate.high, tone=ratio_tone(estimate))
+
+
+def ratio_tone(estimate: RatioEstimate) -> Tone:
+    """Return how a ratio should strike the reader: plain unless the interval and the test agree on a difference."""
+    return Tone.GOOD if is_better(estimate) else Tone.BAD if is_worse(estimate) else Tone.PLAIN
+
+
+def format_ratio(value: float) -> str:
+    """Format a ratio with two decimals, above ten with one."""
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
+def format_interval(estimate: RatioEstimate) -> str:
+    """Format a ratio's interval; empty if there is none."""
+    return f"[{format_ratio(estimate.low)}, {format_ratio(estimate.high)}]" if math.isfinite(estimate.low) else ""
 
 
 def is_better(estimate: RatioEstimate) -> bool:
     """Return whether interval and paired test agree that the ratio is below 1."""
-    return estimate.high < 1 and not estimate.p >= SIGNIFICANT_P
+    return estimate.high < 1 and estimate.p < SIGNIFICANT_P
 
 
 def is_worse(estimate: RatioEstimate) -> bool:
     """Return whether interval and paired test agree that the ratio is above 1."""
-    return estimate.low > 1 and not estimate.p >= SIGNIFICANT_P
+    return estimate.low > 1 and estimate.p < SIGNIFICANT_P
 
 
 def format_number(value: float, digits: int = 3) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from gnn_branching.contracts import FloatArray, InputError, TreeNodeRecord
+from gnn_branching.durable import write_durably
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,16 +53,14 @@ _LINE = TypeAdapter(tuple[TreeNodeRecord], config=ConfigDict(ser_json_inf_nan="s
 
 def write_tree(path: Path, nodes: Iterable[TreeNodeRecord]) -> None:
     """Write a tree, one node a line as a JSON array of one object; infinities and NaN as strings."""
-    with path.open("wb") as stream:
-        for node in nodes:
-            stream.write(_LINE.dump_json((node,)) + b"\n")
+    write_durably(path, b"".join(_LINE.dump_json((node,)) + b"\n" for node in nodes))
 
 
 def read_tree(path: Path) -> tuple[TreeNodeRecord, ...]:
-    """Read a tree; a last line cut off by a killed process is dropped.
+    """Read a tree.
 
     Raises:
-        InputError: If the file is missing or another line is no node.
+        InputError: If the file is missing or a line is no node.
     """
     try:
         lines = path.read_bytes().splitlines()
@@ -72,8 +71,7 @@ def read_tree(path: Path) -> tuple[TreeNodeRecord, ...]:
         try:
             nodes.append(_LINE.validate_json(line)[0])
         except ValidationError:
-            if number < len(lines):
-                raise InputError(f"tree {path}, line {number} is no tree node; record it again") from None
+            raise InputError(f"tree {path}, line {number} is no tree node; record it again") from None
     return tuple(nodes)
 
 

@@ -1,4 +1,4 @@
-"""What a busy person reads: one card a learned rule and group, one sentence for everything."""
+"""What a busy person reads: one card a rule and group, one sentence for everything."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gnn_branching.evaluation.comparison import ALL, GroupComparison, MethodFigures
+from gnn_branching.evaluation.comparison import ALL, USER_SETTINGS, GroupComparison, MethodFigures
 from gnn_branching.evaluation.report_tables import group_title
 from gnn_branching.evaluation.statistics import RatioEstimate
-from gnn_branching.evaluation.tables import Tone, is_better, is_worse
+from gnn_branching.evaluation.tables import Tone, format_interval, format_ratio, ratio_tone
 
 EVERYTHING = "all instances"
 MIN_INSTANCES = 6
 """Below six, no signed-rank test can reach p < 0.05 (at best 2/2⁵)."""
+TOO_FEW = "too few instances"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,16 +28,17 @@ class OtherSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """One learned rule against the baseline on one family and size.
+    """One rule against the baseline on one family and size.
 
     Args:
         policy: The rule.
         instances: Family and size.
         settings: Named SCIP settings.
         tone: Good if clearly faster, bad if clearly slower.
-        headline: One or two words.
+        headline: A few words.
         ratio: Time ratio under the same settings.
-        sentence: What the ratio means, and over what.
+        sentence: What the ratio means.
+        basis: Over what.
         facts: Further short statements.
         others: The same under other settings.
     """
@@ -48,57 +50,88 @@ class Verdict:
     headline: str
     ratio: RatioEstimate
     sentence: str
+    basis: str
     facts: tuple[str, ...]
     others: tuple[OtherSettings, ...] = ()
 
 
-def learned_verdicts(groups: Sequence[GroupComparison], baseline: str) -> tuple[Verdict, ...]:
-    """Return a verdict for each learned rule in each group; its first settings lead, the others are beside them."""
+def make_verdicts(groups: Sequence[GroupComparison], baseline: str) -> tuple[Verdict, ...]:
+    """Return a verdict for each learned rule in each group, on everything first; without learned rules, for all.
+
+    A rule's first settings lead, the others are beside them.
+    """
     found: list[Verdict] = []
-    for group in groups:
-        learned = [line for line in group.methods if line.price.n_decisions]
-        for policy in dict.fromkeys(line.method.policy for line in learned):
-            main, *rest = (line for line in learned if line.method.policy == policy)
+    any_learned = has_learned(groups)
+    for group in sorted(groups, key=lambda group: group.family != ALL):
+        rivals = [line for line in group.methods if line.method.policy != baseline]
+        shown = [line for line in rivals if line.is_learned or not any_learned]
+        for policy in dict.fromkeys(line.method.policy for line in shown):
+            main, *rest = (line for line in shown if line.method.policy == policy)
             others = tuple(_other(line) for line in rest)
             found.append(replace(_verdict(main, group, baseline), others=others))
     return tuple(found)
 
 
+def has_learned(groups: Sequence[GroupComparison]) -> bool:
+    """Return whether a learned rule was asked in any of these runs."""
+    return any(line.is_learned for group in groups for line in group.methods)
+
+
 def overall_sentence(verdicts: Sequence[Verdict], baseline: str) -> str:
-    """Return one honest sentence over all comparisons of single groups."""
+    """Return one honest sentence over all comparisons of single groups, and one over everything together."""
     own = [verdict for verdict in verdicts if verdict.instances != EVERYTHING]
-    settings = " and ".join(dict.fromkeys(verdict.settings for verdict in own))
     if not own:
-        return "No learned rule branched in these runs: this page compares SCIP's own rules."
+        return f"Only SCIP's {baseline} was run: there is nothing to compare."
+    if len(own) == 1:
+        return _single_sentence(own[0], baseline)
+    settings = " and ".join(dict.fromkeys(verdict.settings for verdict in own))
+    policies = list(dict.fromkeys(verdict.policy for verdict in own))
+    subject = policies[0] if len(policies) == 1 else "the rules"
     n_better = sum(verdict.tone is Tone.GOOD for verdict in own)
     n_worse = sum(verdict.tone is Tone.BAD for verdict in own)
-    if len(own) == 1:
-        outcome = {Tone.GOOD: "faster than", Tone.BAD: "slower than"}.get(own[0].tone, "not clearly different from")
-        return f"{own[0].policy} is {outcome} SCIP's {baseline} on {own[0].instances} ({own[0].settings} settings)."
-    unclear = len(own) - n_better - n_worse
-    return (
-        f"Of {len(own)} comparisons with SCIP's {baseline} ({settings} settings), the learned rules are clearly faster "
-        f"in {n_better}, clearly slower in {n_worse}, and undecided in {unclear}."
+    verb = "is" if len(policies) == 1 else "are"
+    text = (
+        f"Of {len(own)} comparisons with SCIP's {baseline} ({settings} settings), {subject} {verb} clearly faster "
+        f"in {n_better}, clearly slower in {n_worse}, and undecided in {len(own) - n_better - n_worse}."
     )
+    total = [verdict for verdict in verdicts if verdict.instances == EVERYTHING]
+    if len(total) == 1 and math.isfinite(total[0].ratio.value):
+        text += f" Over everything it takes {_quoted(total[0].ratio)} of the time."
+    return text
+
+
+def _single_sentence(verdict: Verdict, baseline: str) -> str:
+    where = f"on {verdict.instances} ({verdict.settings} settings)"
+    estimate = verdict.ratio
+    if not math.isfinite(estimate.value):
+        return f"{verdict.policy} cannot be compared with SCIP's {baseline} {where}: no runs in common."
+    took = f"{_quoted(estimate)} of SCIP's {baseline}'s time {where}"
+    if verdict.headline == TOO_FEW:
+        n = estimate.n_instances
+        return f"{verdict.policy} took {took}, but {n} instance{'s' if n > 1 else ''} can prove nothing."
+    outcome = {Tone.GOOD: "is clearly faster", Tone.BAD: "is clearly slower"}
+    return f"{verdict.policy} {outcome.get(verdict.tone, 'is not clearly different')}: {took}."
+
+
+def _quoted(estimate: RatioEstimate) -> str:
+    return f"{format_ratio(estimate.value)} {format_interval(estimate)}".rstrip()
 
 
 def _other(line: MethodFigures) -> OtherSettings:
     estimate = line.ratios["time"]
-    return OtherSettings(settings=line.method.settings, ratio=estimate, tone=_tone(estimate))
-
-
-def _tone(estimate: RatioEstimate) -> Tone:
-    return Tone.GOOD if is_better(estimate) else Tone.BAD if is_worse(estimate) else Tone.PLAIN
+    return OtherSettings(settings=line.method.settings, ratio=estimate, tone=ratio_tone(estimate))
 
 
 def _verdict(line: MethodFigures, group: GroupComparison, baseline: str) -> Verdict:
     estimate = line.ratios["time"]
-    tone = _tone(estimate)
+    tone = ratio_tone(estimate)
     headline = {Tone.GOOD: "faster", Tone.BAD: "slower"}.get(tone, "no clear difference")
+    sentence = f"of {baseline}'s time"
     if not math.isfinite(estimate.value):
         headline = "not comparable"
+        sentence = f"No runs of {baseline} on the same instances and seeds under these settings."
     elif estimate.n_instances < MIN_INSTANCES:
-        headline = "too few instances to tell"
+        headline = TOO_FEW
     return Verdict(
         policy=line.method.policy,
         instances=EVERYTHING if group.family == ALL else group_title(group.family, group.size),
@@ -106,16 +139,14 @@ def _verdict(line: MethodFigures, group: GroupComparison, baseline: str) -> Verd
         tone=tone,
         headline=headline,
         ratio=estimate,
-        sentence=_sentence(estimate, baseline),
+        sentence=sentence,
+        basis=f"{_counted(estimate.n_instances, 'instance')}, {_counted(estimate.n_pairs, 'pair')} of solves",
         facts=tuple(_facts(line, group, baseline)),
     )
 
 
-def _sentence(estimate: RatioEstimate, baseline: str) -> str:
-    if not math.isfinite(estimate.value):
-        return f"No runs of {baseline} on the same instances and seeds under these settings."
-    over = f"{estimate.n_instances} instances, {estimate.n_pairs} pairs"
-    return f"of {baseline}'s time ({over})"
+def _counted(n: int, word: str) -> str:
+    return f"{n} {word}{'' if n == 1 else 's'}"
 
 
 def _facts(line: MethodFigures, group: GroupComparison, baseline: str) -> list[str]:
@@ -126,9 +157,9 @@ def _facts(line: MethodFigures, group: GroupComparison, baseline: str) -> list[s
     facts = [f"{solved} ({baseline}: {base.counts.n_solved} of {base.counts.n_solves})" if base else solved]
     nodes = line.ratios["nodes"]
     if math.isfinite(nodes.value):
-        facts.append(f"{nodes.value:.1f}× its tree nodes, {line.price.decision_ms:.2g} ms a decision")
+        price = f", {line.price.decision_ms:.2g} ms a decision" if line.price.n_decisions else ""
+        facts.append(f"{format_ratio(nodes.value)} of its tree nodes{price}")
     user = line.user_time_ratio
-    if math.isfinite(user.value) and line.method.settings != "default":
-        interval = f" [{user.low:.2f}, {user.high:.2f}]" if math.isfinite(user.low) else ""
-        facts.append(f"{user.value:.2f}{interval} of untouched SCIP's time")
+    if math.isfinite(user.value) and line.method.settings != USER_SETTINGS:
+        facts.append(f"{_quoted(user)} of untouched SCIP's time")
     return facts

@@ -11,7 +11,7 @@ import pytest
 from conftest import toy_instance
 
 from gnn_branching.contracts import InputError, InstanceFile, SolveRecord, SolveStatus
-from gnn_branching.evaluation import evaluate as evaluating
+from gnn_branching.evaluation import recordings
 from gnn_branching.evaluation.evaluate import EvaluationRequest, evaluate, plan_request
 from gnn_branching.evaluation.plan import PolicySpec, ResourceLimits, SolveJob, instance_files
 from gnn_branching.evaluation.results import read_results
@@ -32,7 +32,7 @@ def test_toys_leave_every_documented_file(tmp_path: Path) -> None:
     result = evaluate(TOYS, tmp_path)
     assert result.exit_code == 0
     assert len(result.records) == 2 * 2 * 2, "the baseline was added"
-    for name in ("results.parquet", "summary.json", "evaluation.json", "report.html"):
+    for name in ("results.parquet", "summary.json", "evaluation.json", "report.html", "report.md"):
         assert (tmp_path / name).stat().st_size > 0, name
     for table in result.tables:
         assert {path.suffix for path in (tmp_path / "tables").glob(f"{table.name}.*")} == {".md", ".csv", ".tex"}
@@ -84,8 +84,8 @@ def set_covers(tmp_path_factory: pytest.TempPathFactory) -> tuple[InstanceFile, 
 
 @pytest.mark.slow
 def test_scip_in_earnest(set_covers: tuple[InstanceFile, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluating, "TREE_RECORDER", "earnest:record_tree")
-    monkeypatch.setattr(evaluating, "AGREEMENT_RECORDER", "earnest:record_agreement")
+    monkeypatch.setattr(recordings, "TREE_RECORDER", "earnest:record_tree")
+    monkeypatch.setattr(recordings, "AGREEMENT_RECORDER", "earnest:record_agreement")
     request = EvaluationRequest(
         instances=set_covers,
         policies=(PolicySpec(name="pscost"), PolicySpec(name="first", source="first")),

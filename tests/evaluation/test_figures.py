@@ -31,7 +31,6 @@ from gnn_branching.evaluation.run_figures import (
 )
 from gnn_branching.evaluation.theme import DARK, LIGHT, VARIABLES, Picture
 from gnn_branching.evaluation.trees import RecordedTree
-from gnn_branching.evaluation.verdicts import learned_verdicts, overall_sentence
 
 ROWS = made_up_rows()
 OPTIONS = ComparisonOptions(time_limit_seconds=TIME_LIMIT, n_resamples=200)
@@ -137,20 +136,3 @@ def test_metrics_with_gaps_and_a_cut_off_line(tmp_path: Path) -> None:
     path.write_text("no\n{}\n")
     with pytest.raises(InputError, match="line 1"):
         read_metrics(path)
-
-
-def test_verdicts_say_what_the_numbers_say() -> None:
-    verdicts = learned_verdicts(GROUPS, "relpscost")
-    assert [(verdict.policy, verdict.instances, verdict.headline) for verdict in verdicts[:2]] == [
-        ("gcnn", "set-cover, easy", "faster"),
-        ("gcnn", "combinatorial-auction, easy", "no clear difference"),
-    ]
-    assert verdicts[0].settings == "paper"
-    assert [other.settings for other in verdicts[0].others] == ["default"]
-    assert overall_sentence(verdicts[:1], "relpscost") == (
-        "gcnn is faster than SCIP's relpscost on set-cover, easy (paper settings)."
-    )
-    few = learned_verdicts(compare(made_up_rows(n_instances=5), OPTIONS), "relpscost")
-    assert few[0].headline == "too few instances to tell"
-    assert few[0].tone == ""
-    assert "SCIP's own rules" in overall_sentence((), "relpscost")

@@ -32,11 +32,10 @@ def test_tree_survives_the_file(tmp_path: Path) -> None:
     assert "Infinity" in (tmp_path / "t.jsonl").read_text()
 
 
-def test_a_cut_off_last_line_is_dropped_but_no_other(tmp_path: Path) -> None:
+def test_a_damaged_or_missing_tree_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     write_tree(path, SMALL)
-    path.write_bytes(path.read_bytes()[:-20])
-    assert read_tree(path) == SMALL[:-1]
+    assert [own.name for own in tmp_path.iterdir()] == ["t.jsonl"], "written whole, under its own name at last"
     path.write_text("nonsense\n" + path.read_text())
     with pytest.raises(InputError, match="line 1"):
         read_tree(path)

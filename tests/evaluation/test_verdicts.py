@@ -1,0 +1,108 @@
+"""Cards, the one sentence, and alerts: what is said in words must be what the numbers say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from records import failed, solved
+from synthetic import TIME_LIMIT, made_up_rows
+
+from gnn_branching.contracts import RuleStatistics, SolveRecord
+from gnn_branching.evaluation.alerts import core_share, make_alerts
+from gnn_branching.evaluation.comparison import compare
+from gnn_branching.evaluation.pairing import ComparisonOptions
+from gnn_branching.evaluation.sources import Conditions, Sources
+from gnn_branching.evaluation.verdicts import EVERYTHING, Verdict, make_verdicts, overall_sentence
+
+OPTIONS = ComparisonOptions(time_limit_seconds=TIME_LIMIT, n_resamples=200)
+ROWS = made_up_rows()
+
+
+def verdicts_of(rows: list[SolveRecord]) -> tuple[Verdict, ...]:
+    return make_verdicts(compare(rows, OPTIONS), "relpscost")
+
+
+def test_learned_rules_have_cards_and_everything_comes_first() -> None:
+    everything, faster, unclear = verdicts_of(ROWS)
+    assert (everything.policy, everything.instances) == ("gcnn", EVERYTHING)
+    assert (faster.policy, faster.instances, faster.headline) == ("gcnn", "set-cover, easy", "faster")
+    assert (unclear.instances, unclear.headline) == ("combinatorial-auction, easy", "no clear difference")
+    assert faster.settings == "paper"
+    assert [other.settings for other in faster.others] == ["default"]
+    assert faster.basis == "8 instances, 16 pairs of solves"
+    assert "solved 16 of 16 (relpscost: 16 of 16)" in faster.facts
+    assert any("2 ms a decision" in fact for fact in faster.facts)
+
+
+def test_the_sentence_counts_and_adds_up() -> None:
+    verdicts = verdicts_of(ROWS)
+    text = overall_sentence(verdicts, "relpscost")
+    assert text.startswith(
+        "Of 2 comparisons with SCIP's relpscost (paper settings), gcnn is clearly faster in 1, clearly slower in 0, "
+        "and undecided in 1. Over everything it takes 0."
+    )
+    single = overall_sentence(verdicts[1:2], "relpscost")
+    assert single.startswith("gcnn is clearly faster: 0.6")
+    assert single.endswith("of SCIP's relpscost's time on set-cover, easy (paper settings).")
+
+
+def test_few_instances_prove_nothing_however_many_seeds() -> None:
+    rows = [row for row in made_up_rows(n_instances=5) if row.family == "set-cover"]
+    (few,) = verdicts_of(rows)
+    assert (few.headline, few.tone) == ("too few instances", "")
+    assert "5 instances can prove nothing" in overall_sentence((few,), "relpscost")
+    (one,) = verdicts_of([row for row in made_up_rows(1, 8) if row.family == "set-cover"])
+    assert one.tone == "", "seeds of one instance say nothing about another instance"
+
+
+def test_without_learned_rules_scips_own_have_cards() -> None:
+    rows = [row for row in ROWS if row.policy != "gcnn" and row.family == "set-cover"]
+    verdicts = verdicts_of(rows)
+    assert {(verdict.policy, verdict.headline) for verdict in verdicts} == {("pscost", "faster"), ("random", "slower")}
+    assert not any("a decision" in fact for verdict in verdicts for fact in verdict.facts)
+    assert "the rules are clearly faster in 1, clearly slower in 1" in overall_sentence(verdicts, "relpscost")
+    only_base = [row for row in rows if row.policy == "relpscost"]
+    assert "nothing to compare" in overall_sentence(verdicts_of(only_base), "relpscost")
+
+
+def test_a_policy_that_always_hands_over_still_has_a_card() -> None:
+    handing_over = RuleStatistics(fallbacks={"no-lp": 5})
+    rows = [
+        solved(f"i{i}", p, rule=handing_over if p == "ours" else None) for i in range(3) for p in ("ours", "pscost")
+    ]
+    rows += [solved(f"i{i}") for i in range(3)]
+    assert [verdict.policy for verdict in verdicts_of(rows)] == ["ours"]
+
+
+def sources(records: list[SolveRecord], **changes: object) -> Sources:
+    plain = Sources(
+        records=tuple(records),
+        conditions=(Conditions(time_limit_seconds=TIME_LIMIT),),
+        optima={},
+        n_repeated=0,
+        trees=(),
+        agreement={},
+        metrics={},
+        diagnoses=(),
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def test_a_busy_machine_is_an_alert() -> None:
+    calm = [solved(f"i{i}") for i in range(3)]
+    assert list(make_alerts(sources(calm), ())) == []
+    assert core_share(calm) == pytest.approx(0.9, rel=1e-12)
+    assert core_share([failed()]) is None
+    figures = calm[0].figures
+    assert figures is not None
+    slowed = replace(calm[0], figures=replace(figures, cpu_seconds=0.3 * figures.wall_seconds))
+    (alert,) = make_alerts(sources([slowed]), ())
+    assert "30 % of a core" in alert.title
+
+
+def test_folders_under_other_conditions_are_an_alert() -> None:
+    both = (Conditions(time_limit_seconds=60.0), Conditions(time_limit_seconds=600.0))
+    titles = [alert.title for alert in make_alerts(sources([solved()], conditions=both, n_repeated=2), ())]
+    assert "60 s, 600 s" in titles[0]
+    assert "2 solves are in several folders" in titles[1]
