@@ -181,6 +181,7 @@ class LearnedBranching(pyscipopt.Branchrule):
 
     def branchinitsol(self) -> None:
         """Look for what a policy cannot see: SCIP calls this when branch and bound starts, and after a restart."""
+        self._extractor.watch(self.model)
         handlers = {constraint.getConshdlrName() for constraint in self.model.getConss()}
         unseen = sorted(handlers & UNSEEN_CONSTRAINTS)
         self._blocked = f"constraint-{unseen[0]}" if unseen else ""

@@ -11,7 +11,7 @@ import pytest
 
 from gnn_branching.contracts import KHALIL_SCHEMA, ROW_FEATURES, VARIABLE_FEATURES, CandidateSet, InputError
 from gnn_branching.solver.candidates import Candidates, HandoverError, current_candidates
-from gnn_branching.solver.features import FeatureExtractor
+from gnn_branching.solver.features import PROBLEMS, UNKNOWN_INCUMBENT_VALUE, FeatureExtractor, complete
 from tests.conftest import SMALL_FAMILIES
 from tests.solver.probe import probe
 
@@ -135,6 +135,29 @@ def test_khalil_features_cover_every_candidate(small_instances: Mapping[str, lis
             assert np.isfinite(features).all()
 
     assert sum(probe(path, check, n_nodes=10) for path in small_instances["set-cover"][:3]) > 3
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", range(3))
+def test_nothing_infinite_or_undefined_passes_unnoticed(bad: float, place: int) -> None:
+    arrays = [np.ones((6, 5)), np.full((9, 19), 0.5), np.ones(31)]
+    candidates, values = np.array([3, 8]), np.full(2, 0.5)
+    assert PROBLEMS[complete(*arrays, candidates, values)] == ""
+    for index in range(arrays[place].size):
+        spoilt = [array.copy() for array in arrays]
+        spoilt[place].flat[index] = bad
+        unknown_incumbent = np.isnan(bad) and place == 1 and index in (13, 14)
+        solution = place == 1 and divmod(index, 19) in ((3, 8), (8, 8))
+        expected = "" if unknown_incumbent else "index-mismatch" if solution else "feature-not-finite"
+        assert PROBLEMS[complete(*spoilt, candidates, values)] == expected
+
+
+def test_an_unknown_incumbent_becomes_zero_in_its_columns_alone() -> None:
+    variables = np.full((9, 19), 0.5)
+    variables[:, 13] = np.nan
+    complete(np.ones((6, 5)), variables, np.ones(31), np.array([3]), np.array([0.5]))
+    assert (variables[:, 13] == UNKNOWN_INCUMBENT_VALUE).all()
+    assert (np.delete(variables, 13, axis=1) == 0.5).all()
 
 
 def test_an_unknown_schema_is_refused() -> None:
