@@ -64,12 +64,14 @@ class BackTest:
     Args:
         n_forecasts: Targets that were forecast and later reached.
         median_relative_error: Median of ``|predicted − actual| / actual`` epochs; NaN if there was none.
+        median_signed_error: Median of ``(predicted − actual) / actual``: positive if forecasts were too late.
         coverage: Share of actual epochs inside the predicted interval.
         n_epochs_seen: Epochs the forecasts were made from.
     """
 
     n_forecasts: int
     median_relative_error: float
+    median_signed_error: float
     coverage: float
     n_epochs_seen: int
 
@@ -121,11 +123,12 @@ def back_test(losses: Sequence[float], *, floor: float = 0.0, seen_share: float 
             continue
         actual = int(np.argmax(best <= best[epoch]))
         predicted = forecast(series[:seen].tolist(), float(best[epoch]), floor=floor)
-        errors.append(abs(predicted.epoch - actual) / actual)
+        errors.append((predicted.epoch - actual) / actual)
         inside.append(predicted.low <= actual <= predicted.high)
     return BackTest(
         n_forecasts=len(errors),
-        median_relative_error=float(np.median(errors)) if errors else math.nan,
+        median_relative_error=float(np.median(np.abs(errors))) if errors else math.nan,
+        median_signed_error=float(np.median(errors)) if errors else math.nan,
         coverage=float(np.mean(inside)) if inside else math.nan,
         n_epochs_seen=seen,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
@@ -42,6 +43,7 @@ class Panel:
         curves: Its lines.
         x_log: Logarithmic abscissa.
         y_log: Logarithmic ordinate.
+        y_limits: Lower and upper end of the ordinate; fitted to the curves if None.
     """
 
     title: str
@@ -50,22 +52,35 @@ class Panel:
     curves: Sequence[Curve] = field(default_factory=tuple)
     x_log: bool = False
     y_log: bool = False
+    y_limits: tuple[float, float] | None = None
 
 
 def draw(panels: Sequence[Panel], path: Path) -> None:
-    """Draw panels side by side into a PNG file; points that are not finite are left out."""
-    figure = Figure(figsize=(4.6 * len(panels), 3.6), layout="constrained")
+    """Draw panels side by side into a PNG file; points that are not finite are left out.
+
+    What is measured is drawn thick and in colour, bounds and predictions dashed, thinner and above it.
+    """
+    figure = Figure(figsize=(5.2 * len(panels), 4.0), layout="constrained")
     FigureCanvasAgg(figure)
     for position, panel in enumerate(panels, start=1):
-        axes = figure.add_subplot(1, len(panels), position)
-        for curve in panel.curves:
-            x, y = np.asarray(curve.x, dtype=float), np.asarray(curve.y, dtype=float)
-            shown = np.isfinite(x) & np.isfinite(y) & ((y > 0) | (not panel.y_log))
-            style = "--" if curve.dashed else "-"
-            axes.plot(x[shown], y[shown], style, marker="o" if curve.marked else None, label=curve.label, ms=3, lw=1.2)
-        axes.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
-        axes.set_xscale("log" if panel.x_log else "linear")
-        axes.set_yscale("log" if panel.y_log else "linear")
-        if any(curve.label for curve in panel.curves):
-            axes.legend(fontsize=7)
-    figure.savefig(path, dpi=110)
+        _draw_panel(figure.add_subplot(1, len(panels), position), panel)
+    figure.savefig(path, dpi=120)
+
+
+def _draw_panel(axes: Axes, panel: Panel) -> None:
+    for curve in panel.curves:
+        x, y = np.asarray(curve.x, dtype=float), np.asarray(curve.y, dtype=float)
+        shown = np.isfinite(x) & np.isfinite(y) & ((y > 0) | (not panel.y_log))
+        style, width = ("--", 1.3) if curve.dashed else ("-", 1.8)
+        marker = "o" if curve.marked else None
+        axes.plot(x[shown], y[shown], style, marker=marker, label=curve.label or None, markersize=4, linewidth=width)
+    axes.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
+    axes.set_xscale("log" if panel.x_log else "linear")
+    axes.set_yscale("log" if panel.y_log else "linear")
+    if panel.y_limits is not None:
+        axes.set_ylim(*panel.y_limits)
+    axes.grid(color="0.9", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    if any(curve.label for curve in panel.curves):
+        axes.legend(fontsize=8, frameon=False)

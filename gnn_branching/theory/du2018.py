@@ -111,13 +111,16 @@ class Experiment:
     def _kernel_checks(self) -> list[TheoryCheck]:
         data = sphere_data(self.kernel_n_samples, self.kernel_n_samples, self.seed + 2)
         limit = limit_kernel(data.inputs)
-        quarter = float(np.linalg.eigvalsh(limit)[0]) / 4.0
+        lambda_0 = float(np.linalg.eigvalsh(limit)[0])
+        quarter = lambda_0 / 4.0
         statement = "‖H(0) − H∞‖₂ against λ0/4: the width condition of the proof"
         narrow, wide = (
             float(np.linalg.norm(start_kernel(data.inputs, width, self.seed + 3) - limit, 2))
             for width in self.kernel_widths
         )
+        size = f"n=d={self.kernel_n_samples}"
         return [
+            above(f"lambda_0 {size}", lambda_0, PARALLEL, "least eigenvalue of the limit kernel", reference=0.246),
             below(
                 "kernel_gap_narrow (negative control)",
                 narrow,
@@ -317,19 +320,24 @@ def _picture(runs: list[Descent], lambda_0: float, rate: float, path: Path) -> N
     steps = np.arange(max(len(r.squared_residuals) for r in runs))
     first = runs[0].squared_residuals[0]
     loss = [Curve(x=np.arange(len(r.squared_residuals)), y=r.squared_residuals, label=f"m = {r.width}") for r in runs]
-    loss.append(Curve(x=steps, y=first * (1.0 - rate * lambda_0 / 2.0) ** steps, label="(1 − ηλ0/2)^k", dashed=True))
+    loss.append(
+        Curve(x=steps, y=first * (1.0 - rate * lambda_0 / 2.0) ** steps, label="bound (1 − ηλ0/2)^k", dashed=True)
+    )
     widths = [r.width for r in runs]
     panels = [
         Panel(title="Training", x_label="step", y_label="‖u − y‖²", curves=loss, y_log=True),
         Panel(
-            title="Laziness",
+            title="Wider moves less",
             x_label="width m",
-            y_label="",
+            y_label="change from start to end",
             curves=[
                 Curve(x=widths, y=[r.drift for r in runs], label="max drift of a unit", marked=True),
                 Curve(x=widths, y=[r.flipped_share for r in runs], label="share of flipped signs", marked=True),
                 Curve(
-                    x=widths, y=[runs[0].drift * math.sqrt(widths[0] / m) for m in widths], label="m^−½", dashed=True
+                    x=widths,
+                    y=[runs[0].drift * math.sqrt(widths[0] / m) for m in widths],
+                    label="slope −½",
+                    dashed=True,
                 ),
             ],
             x_log=True,

@@ -175,6 +175,13 @@ def _picture(graph: Graph, convolution: ToyConvolution, blind: ToyConvolution, p
         Curve(x=factors, y=outputs(blind), label="LayerNorm on the edge feature", dashed=True),
     ]
     draw(
-        [Panel(title="Does the network see the matrix?", x_label="coefficients × ", y_label="output", curves=curves)],
+        [
+            Panel(
+                title="Does the network see the matrix?",
+                x_label="factor on all coefficients",
+                y_label="an output",
+                curves=curves,
+            )
+        ],
         path,
     )

@@ -16,12 +16,21 @@ from itertools import combinations_with_replacement
 from pathlib import Path
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import nnls
 
 from gnn_branching.contracts import FloatArray
 from gnn_branching.diagnostics.finding import Verdict
 from gnn_branching.diagnostics.picture import Curve, Panel, draw
-from gnn_branching.theory.report import TheoryCheck, TheoryReport, above, below, exactly, write_report
+from gnn_branching.theory.report import (
+    TheoryCheck,
+    TheoryReport,
+    above,
+    below,
+    exactly,
+    within_factor,
+    write_report,
+)
 
 CLAIM = "A trained two-layer ReLU network gets below the loss floor of low-degree and tangent-kernel predictors."
 FLOOR_SHARE = 1.0 - 3.0 / math.pi
@@ -32,8 +41,19 @@ GRAM_JITTER = 1e-10
 """Added to a Gram matrix's diagonal so that its Cholesky factor exists."""
 RIDGES = (3.0, 10.0, 30.0, 100.0)
 """Ridge penalties tried for the tangent kernel; the best on the test inputs counts, in the kernel's favour."""
-REFERENCES: Mapping[tuple[int, int, int], float] = {(10, 300, 400): 0.13, (20, 400, 600): 0.64, (10, 300, 4000): 5e-4}
+REFERENCES: Mapping[tuple[int, int, int], float] = {
+    (10, 300, 400): 0.13,
+    (10, 300, 4000): 5e-4,
+    (20, 400, 600): 0.64,
+    (20, 400, 6000): 0.0019,
+}
 """Loss over floor of earlier runs by (dimensions, width, step), initial draws and all differing."""
+REFERENCE_FACTOR = 3.0
+"""Allowed factor between such a loss and its reference."""
+KERNEL_REFERENCES: Mapping[tuple[int, int], float] = {(20, 1000): 0.977, (20, 4000): 0.81}
+"""Test loss over floor of earlier tangent-kernel regressions by (dimensions, training inputs)."""
+KERNEL_TOLERANCE = 0.1
+"""Allowed distance from such a reference."""
 
 
 class Fault(StrEnum):
@@ -55,7 +75,7 @@ class Experiment:
         n_steps: Steps of gradient descent of each.
         learning_rate: Step size in units of the width.
         kernel_n_dimensions: Dimension of the tangent-kernel regression.
-        kernel_n_samples: Its training inputs.
+        kernel_n_samples: Its training inputs; few, for which the network must win, then more.
         test_n_samples: Its test inputs.
     """
 
@@ -63,10 +83,10 @@ class Experiment:
     fault: Fault = Fault.NONE
     n_dimensions: tuple[int, ...] = (10, 20)
     widths: tuple[int, ...] = (300, 400)
-    n_steps: tuple[int, ...] = (4000, 1500)
+    n_steps: tuple[int, ...] = (4000, 6000)
     learning_rate: float = 0.5
     kernel_n_dimensions: int = 20
-    kernel_n_samples: int = 1000
+    kernel_n_samples: tuple[int, ...] = (1000, 4000)
     test_n_samples: int = 10_000
 
     def run(self, out: Path) -> TheoryReport:
@@ -76,7 +96,10 @@ class Experiment:
         sizes = list(zip(self.n_dimensions, self.widths, self.n_steps, strict=True))
         runs = [train(d, m, n, self.learning_rate, self.seed, frozen=frozen) for d, m, n in sizes]
         control = frozen_optimum_ratio(self.n_dimensions[-1], self.widths[-1], self.seed)
-        kernel = tangent_kernel_ratio(self.kernel_n_dimensions, self.kernel_n_samples, self.test_n_samples, self.seed)
+        kernels = {
+            n: tangent_kernel_ratio(self.kernel_n_dimensions, n, self.test_n_samples, self.seed)
+            for n in self.kernel_n_samples
+        }
         checks = [
             *_closed_form_checks(self.n_dimensions[0], self.seed),
             *(check for run in runs for check in _student_checks(run)),
@@ -86,13 +109,7 @@ class Experiment:
                 1.0,
                 "loss over floor of a least-squares fit of degree 3",
             ),
-            above(
-                "tangent_kernel",
-                kernel,
-                0.9,
-                "loss over floor of ridge regression with the tangent kernel",
-                reference=0.977,
-            ),
+            *_kernel_checks(self.kernel_n_dimensions, kernels),
             below(
                 "frozen features (negative control)",
                 control,
@@ -102,7 +119,7 @@ class Experiment:
             ),
             above("frozen features: stay above the floor", control, 1.0, "the same against the floor"),
         ]
-        _picture(runs, kernel, control, out / "li2020.png")
+        _picture(runs, kernels, control, out / "li2020.png")
         return write_report("li2020", CLAIM, checks, out, started)
 
 
@@ -205,11 +222,13 @@ def tangent_kernel_ratio(n_dimensions: int, n_samples: int, test_n_samples: int,
     """Return the test loss over the floor of ridge regression with the infinite-width tangent kernel of both layers."""
     rng = np.random.default_rng([seed, 1])
     inputs, tests = rng.standard_normal((n_samples, n_dimensions)), rng.standard_normal((test_n_samples, n_dimensions))
-    values, vectors = np.linalg.eigh(_tangent_kernel(inputs, inputs))
-    coordinates = vectors.T @ np.abs(inputs).mean(axis=1)
-    test_rows, truth = _tangent_kernel(tests, inputs) @ vectors, np.abs(tests).mean(axis=1)
-    losses = [np.mean((test_rows @ (coordinates / (values + ridge)) - truth) ** 2) for ridge in RIDGES]
-    return float(min(losses)) * n_dimensions / FLOOR_SHARE
+    kernel, labels = _tangent_kernel(inputs, inputs), np.abs(inputs).mean(axis=1)
+    test_rows, truth = _tangent_kernel(tests, inputs), np.abs(tests).mean(axis=1)
+    losses = []
+    for ridge in RIDGES:
+        dual = cho_solve(cho_factor(kernel + ridge * np.eye(n_samples), overwrite_a=True), labels)
+        losses.append(float(np.mean((test_rows @ dual - truth) ** 2)))
+    return min(losses) * n_dimensions / FLOOR_SHARE
 
 
 def _tangent_kernel(left: FloatArray, right: FloatArray) -> FloatArray:
@@ -267,34 +286,59 @@ def _closed_form_checks(n_dimensions: int, seed: int) -> list[TheoryCheck]:
 
 def _student_checks(run: Student) -> list[TheoryCheck]:
     label = f"d={run.n_dimensions} m={run.width}"
-    checks = [
-        below(f"network {label}", float(run.ratios[-1]), 0.1, "population loss of the trained student over the floor")
+    known = {step: v for (d, m, step), v in REFERENCES.items() if (d, m) == (run.n_dimensions, run.width)}
+    return [
+        below(f"network {label}", float(run.ratios[-1]), 0.1, "population loss of the trained student over the floor"),
+        *(
+            within_factor(
+                f"network {label} step {step}",
+                float(run.ratios[step]),
+                reference,
+                REFERENCE_FACTOR,
+                f"loss over floor at step {step} against the reference run, another draw",
+            )
+            for step, reference in known.items()
+            if step < len(run.ratios)
+        ),
+        above(f"alignment {label}", run.alignment, 0.85, "mass-weighted |cosine| with the teacher", reference=0.988),
     ]
-    for (d, m, step), reference in REFERENCES.items():
-        if (d, m) == (run.n_dimensions, run.width) and step < len(run.ratios):
-            log_ratio = abs(math.log(float(run.ratios[step]) / reference))
-            statement = f"|log| of loss over floor at step {step} against the reference run: within a factor of 3"
-            checks.append(below(f"network {label} step {step}", log_ratio, math.log(3.0), statement))
-    checks.append(
-        above(f"alignment {label}", run.alignment, 0.85, "mass-weighted |cosine| with the teacher", reference=0.988)
-    )
-    return checks
 
 
-def _picture(runs: list[Student], kernel: float, frozen: float, path: Path) -> None:
+def _kernel_checks(n_dimensions: int, ratios: Mapping[int, float]) -> list[TheoryCheck]:
+    few = min(ratios)
+    known = {n: KERNEL_REFERENCES[n_dimensions, n] for n in ratios if (n_dimensions, n) in KERNEL_REFERENCES}
+    statement = "loss over floor of ridge regression with the tangent kernel"
+    return [
+        above(f"tangent_kernel N={few}", ratios[few], 0.9, statement, reference=known.get(few, math.nan)),
+        *(
+            exactly(f"tangent_kernel N={n} d={n_dimensions}", ratios[n], known[n], KERNEL_TOLERANCE, statement)
+            for n in known
+        ),
+    ]
+
+
+def _picture(runs: list[Student], kernels: Mapping[int, float], frozen: float, path: Path) -> None:
     curves = [
-        Curve(
-            x=np.arange(len(r.ratios)),
-            y=r.ratios,
-            label=f"d = {r.n_dimensions}, m = {r.width}",
-        )
+        Curve(x=np.arange(1, len(r.ratios) + 1), y=r.ratios, label=f"network, d = {r.n_dimensions}, m = {r.width}")
         for r in runs
     ]
-    longest = max(len(r.ratios) for r in runs)
-    curves.append(Curve(x=[1, longest], y=[1.0, 1.0], label="degree-3 floor", dashed=True))
-    curves.append(Curve(x=[1, longest], y=[kernel, kernel], label="tangent-kernel ridge", dashed=True))
-    curves.append(Curve(x=[1, longest], y=[frozen, frozen], label="frozen directions, best norms", dashed=True))
-    panel = Panel(
-        title="Beyond the kernel", x_label="step", y_label="loss / floor", curves=curves, x_log=True, y_log=True
+    ends = [1, max(len(r.ratios) for r in runs)]
+    levels = {"least loss of degree 3": 1.0, "frozen directions, best norms": frozen}
+    levels |= {f"tangent-kernel ridge, {n} inputs": ratio for n, ratio in kernels.items()}
+    near = Panel(
+        title="Beyond the kernel",
+        x_label="step",
+        y_label="population loss over the degree-3 floor",
+        curves=[*curves, Curve(x=ends, y=[1.0, 1.0], label="least loss of degree 3", dashed=True)],
+        x_log=True,
+        y_log=True,
     )
-    draw([panel], path)
+    far = Panel(
+        title="What kernels and frozen features reach",
+        x_label="step",
+        y_label="",
+        curves=[*curves, *(Curve(x=ends, y=[y, y], label=label, dashed=True) for label, y in levels.items())],
+        x_log=True,
+        y_limits=(0.0, 1.6),
+    )
+    draw([near, far], path)

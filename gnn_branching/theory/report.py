@@ -6,10 +6,20 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 
 from gnn_branching.diagnostics.finding import Finding, Verdict, at_least, at_most
+
+
+class Relation(StrEnum):
+    """How a row's value is compared; the sign stands before the bound in the table."""
+
+    AT_MOST = "≤"
+    AT_LEAST = "≥"
+    WITHIN = "±"
+    WITHIN_FACTOR = "×÷"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +30,13 @@ class TheoryCheck:
         finding: Value, bound, assumptions and verdict.
         reference: The number this project measured before, or the closed form; NaN if there is none.
         expected: The verdict this row must have; negative controls expect ``violated`` or ``not_applicable``.
+        relation: What the bound means: a limit of the value, or of its distance from the reference.
     """
 
     finding: Finding
     reference: float = math.nan
     expected: Verdict = Verdict.HOLDS
+    relation: Relation = Relation.AT_MOST
 
     @property
     def passed(self) -> bool:
@@ -62,13 +74,14 @@ class TheoryReport:
 
     def table(self) -> str:
         """Return the rows as aligned text, one line each."""
-        head = f"{'check':<44} {'value':>11} {'bound':>11} {'reference':>11}  {'verdict':<15} {'expected':<15} passed"
+        head = f"{'check':<44} {'value':>11} {'reference':>11} {'bound':>13}  {'verdict':<15} {'expected':<15} passed"
         lines = [head]
         for check in self.checks:
             found = check.finding
-            numbers = " ".join(f"{_number(v):>11}" for v in (found.value, found.bound, check.reference))
+            numbers = f"{_number(found.value):>11} {_number(check.reference):>11}"
+            bound = f"{check.relation} {_number(found.bound)}"
             passed = "yes" if check.passed else "NO"
-            lines.append(f"{found.name:<44} {numbers}  {found.verdict:<15} {check.expected:<15} {passed}")
+            lines.append(f"{found.name:<44} {numbers} {bound:>13}  {found.verdict:<15} {check.expected:<15} {passed}")
         return "\n".join(lines)
 
 
@@ -77,15 +90,20 @@ def exactly(
 ) -> TheoryCheck:
     """Compare ``|value − reference| ≤ tolerance``; the row's bound is the tolerance."""
     distance = at_most(name, abs(value - reference), tolerance, statement, assumptions_met=assumptions_met)
-    found = Finding(
-        name=name,
-        value=float(value),
-        bound=float(tolerance),
-        assumptions_met=assumptions_met,
-        verdict=distance.verdict,
-        statement=statement,
-    )
-    return TheoryCheck(finding=found, reference=reference)
+    return _against(distance, value, tolerance, reference, Relation.WITHIN)
+
+
+def within_factor(name: str, value: float, reference: float, factor: float, statement: str) -> TheoryCheck:
+    """Compare ``reference / factor ≤ value ≤ reference · factor``; the row's bound is the factor."""
+    ratio = value / reference
+    distance = at_most(name, max(ratio, 1.0 / ratio) if ratio > 0 else math.nan, factor, statement)
+    return _against(distance, value, factor, reference, Relation.WITHIN_FACTOR)
+
+
+def _against(distance: Finding, value: float, bound: float, reference: float, relation: Relation) -> TheoryCheck:
+    """Put a value and its reference into the row of their distance's verdict."""
+    found = replace(distance, value=float(value), bound=float(bound))
+    return TheoryCheck(finding=found, reference=reference, relation=relation)
 
 
 def below(
@@ -117,7 +135,7 @@ def above(
 ) -> TheoryCheck:
     """Compare ``value ≥ bound``."""
     found = at_least(name, value, bound, statement, assumptions_met=assumptions_met, slack=slack)
-    return TheoryCheck(finding=found, reference=reference, expected=expected)
+    return TheoryCheck(finding=found, reference=reference, expected=expected, relation=Relation.AT_LEAST)
 
 
 def write_report(paper: str, claim: str, checks: Sequence[TheoryCheck], out: Path, started: float) -> TheoryReport:
@@ -138,7 +156,8 @@ def write_report(paper: str, claim: str, checks: Sequence[TheoryCheck], out: Pat
         wall_seconds=time.perf_counter() - started,
     )
     rows = [
-        asdict(c.finding) | {"reference": c.reference, "expected": c.expected, "passed": c.passed}
+        asdict(c.finding)
+        | {"reference": c.reference, "relation": c.relation, "expected": c.expected, "passed": c.passed}
         for c in report.checks
     ]
     finite = [{k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()} for row in rows]

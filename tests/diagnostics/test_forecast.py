@@ -44,6 +44,7 @@ def test_back_test_of_a_lawful_and_of_a_lawless_run() -> None:
     np.testing.assert_allclose(found.median_relative_error, 0.0, atol=1e-6)
     bent = np.concatenate([np.exp(-0.3 * np.arange(20)), np.exp(-6.0 - 0.01 * np.arange(40))]).tolist()
     assert back_test(bent).median_relative_error > 0.2
+    assert back_test(bent).median_signed_error < -0.2
     assert back_test(np.ones(30).tolist()).n_forecasts == 0
 
 

@@ -7,6 +7,7 @@ import torch
 from gnn_branching.config import ModelConfig
 from gnn_branching.dataset.data import collate
 from gnn_branching.dataset.synthetic import random_source
+from gnn_branching.diagnostics.curvature import gauss_newton_top, hessian_top
 from gnn_branching.diagnostics.imitation import imitation_probe, twice_differentiable
 from gnn_branching.diagnostics.probe import LossKind, Probe
 from gnn_branching.diagnostics.products import (
@@ -20,6 +21,7 @@ from gnn_branching.diagnostics.products import (
     outputs_of,
     sample_gradients,
 )
+from gnn_branching.diagnostics.tangent_kernel import tangent_kernel
 from gnn_branching.model.network import BipartiteGCNN
 from tests.diagnostics.problems import dense_hessian, dense_jacobian, problem, total_loss
 
@@ -63,21 +65,26 @@ def test_sample_gradients_average_to_the_gradient() -> None:
     torch.testing.assert_close(sample_gradients(probe, parameters).mean(0), gradient(probe, parameters), **CLOSE)
 
 
-def test_hessian_and_gauss_newton_equal_curvlinops() -> None:
+def test_curvature_and_kernel_equal_curvlinops() -> None:
+    """An implementation by others; requirements-oracle.txt says how to install it."""
     curvlinops = pytest.importorskip("curvlinops", exc_type=ImportError)
     inputs, labels = torch.randn(6, 3, dtype=torch.float64), torch.tensor([0, 1, 2, 1, 0, 2])
     torch.manual_seed(3)
     module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 3)).double()
     probe = _classifier_probe(module, inputs, labels)
-    trainable = list(module.parameters())
-    direction = torch.randn(len(probe.parameters()), dtype=torch.float64)
-    data = [(inputs, labels)]
-    for operator, product in (
-        (curvlinops.HessianLinearOperator, hessian_product),
-        (curvlinops.GGNLinearOperator, gauss_newton_product),
+    parameters, trainable, data = probe.parameters(), list(module.parameters()), [(inputs, labels)]
+    identity = torch.eye(len(parameters), dtype=torch.float64)
+    for operator, product, top in (
+        (curvlinops.HessianLinearOperator, hessian_product, hessian_top),
+        (curvlinops.GGNLinearOperator, gauss_newton_product, gauss_newton_top),
     ):
-        oracle = operator(module, torch.nn.CrossEntropyLoss(), trainable, data, check_deterministic=False)
-        torch.testing.assert_close(product(probe, probe.parameters(), direction), oracle @ direction, **CLOSE)
+        oracle = operator(module, torch.nn.CrossEntropyLoss(), trainable, data, check_deterministic=False) @ identity
+        ours = torch.stack([product(probe, parameters, row) for row in identity])
+        torch.testing.assert_close(ours, oracle, **CLOSE)
+        torch.testing.assert_close(top(probe, parameters).value, float(torch.linalg.eigvalsh(oracle)[-1]), **CLOSE)
+    rows = curvlinops.JacobianLinearOperator(module, trainable, data, check_deterministic=False) @ identity
+    centred = (rows.view(6, 3, -1) - rows.view(6, 3, -1).mean(dim=1, keepdim=True)).view(18, -1)
+    torch.testing.assert_close(tangent_kernel(probe, parameters), centred @ centred.T, **CLOSE)
 
 
 def _classifier_probe(module: torch.nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> Probe:

@@ -1,11 +1,14 @@
 """Each reproduction passes on small sizes, fails under each of its faults, and shows its negative controls."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
+from gnn_branching.cli.theory import theory
 from gnn_branching.contracts import InputError
 from gnn_branching.theory import (
     PAPERS,
@@ -20,11 +23,18 @@ from gnn_branching.theory import (
 )
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As the command runs them: the models are so small that threads only wait for each other."""
+    with threadpool_limits(limits=1):
+        yield
+
+
 def small(paper: str, out: Path, fault: str = "none") -> TheoryReport:
     match paper:
         case "liu2020":
             return liu2020.Experiment(
-                fault=liu2020.Fault(fault), n_cases=40, n_steps=8, widths=(64, 256, 1024), n_flow_steps=1500
+                fault=liu2020.Fault(fault), n_cases=40, n_steps=8, widths=(64, 256, 1024), n_flow_steps=1000
             ).run(out)
         case "du2018":
             return du2018.Experiment(
@@ -34,7 +44,12 @@ def small(paper: str, out: Path, fault: str = "none") -> TheoryReport:
             return lucas2021.Experiment(fault=lucas2021.Fault(fault), n_networks=200).run(out)
         case "li2020":
             return li2020.Experiment(
-                fault=li2020.Fault(fault), n_dimensions=(10,), widths=(60,), n_steps=(2500,), test_n_samples=4000
+                fault=li2020.Fault(fault),
+                n_dimensions=(10,),
+                widths=(60,),
+                n_steps=(2500,),
+                kernel_n_samples=(1000,),
+                test_n_samples=4000,
             ).run(out)
         case "senen-cerda2020":
             return senen_cerda2020.Experiment(fault=senen_cerda2020.Fault(fault), n_draws=50_000).run(out)
@@ -83,7 +98,28 @@ def test_unknown_names_are_refused(tmp_path: Path) -> None:
         run("gasse2019", tmp_path, fault="rain")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("paper", PAPERS)
-def test_full_size(paper: str, tmp_path: Path) -> None:
-    assert run(paper, tmp_path).passed
+SLOW_PAPERS = ("liu2020", "du2018", "li2020")
+
+
+@pytest.mark.parametrize(
+    ("paper", "fault"),
+    [pytest.param(*case, marks=[pytest.mark.slow] if case[0] in SLOW_PAPERS else []) for case in FAULTS],
+)
+def test_command_exits_with_3_under_fault(paper: str, fault: str, tmp_path: Path) -> None:
+    assert theory(paper, fault=fault, out=tmp_path, json=tmp_path / "figures.json") == 3
+    assert json.loads((tmp_path / "figures.json").read_text()) == {paper: False}
+
+
+@pytest.mark.parametrize(
+    "paper", [pytest.param(p, marks=[pytest.mark.slow] if p in SLOW_PAPERS else []) for p in PAPERS]
+)
+def test_command_exits_with_0(paper: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert theory(paper, out=tmp_path) == 0
+    assert str(tmp_path / f"{paper}.png") in capsys.readouterr().out
+
+
+def test_command_wants_one_paper_or_all() -> None:
+    with pytest.raises(InputError, match="give one of liu2020"):
+        theory()
+    with pytest.raises(InputError, match="a fault belongs to one paper"):
+        theory(all_=True, fault="wrong-lambda")

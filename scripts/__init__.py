@@ -1,0 +1,1 @@
+"""Experiments and set-up; run them with ``python -m scripts.NAME``."""

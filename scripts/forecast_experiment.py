@@ -1,0 +1,89 @@
+"""How far off are predicted epochs to a target? A back-test on real trainings, published as it is.
+
+For each training, the forecast sees the training losses of the first 30 % of the epochs (at least six) and predicts
+when later losses were reached. Three trainings are made here on each dataset; others are given as run folders.
+
+    python -m scripts.forecast_experiment set-cover=runs/set-cover/dataset --run runs/demo --out runs/forecast
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gnn_branching.diagnostics.forecast import LEAST_EPOCHS, BackTest, back_test
+from gnn_branching.training.loop import train
+from gnn_branching.training.outputs import read_metrics
+from scripts.learning_rate_experiment import TRAINING, load, network
+
+N_EPOCHS = 30
+SETTINGS = {
+    "constant rate 1e-3": replace(TRAINING, learning_rate=1e-3, schedule="plateau", patience=1000, n_epochs=N_EPOCHS),
+    "constant rate 3e-3": replace(TRAINING, learning_rate=3e-3, schedule="plateau", patience=1000, n_epochs=N_EPOCHS),
+    "one-cycle to 4e-3": replace(TRAINING, learning_rate=4e-3, schedule="one-cycle", n_epochs=N_EPOCHS),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tested:
+    """One training's back-test."""
+
+    name: str
+    n_epochs: int
+    outcome: BackTest
+
+
+def train_all(family: str, dataset: Path, out: Path) -> list[tuple[str, Path]]:
+    """Train what is missing on one dataset; return names and run folders."""
+    data = load(family, dataset)
+    runs = []
+    for name, config in SETTINGS.items():
+        folder = out / family / name.replace(" ", "-")
+        folder.mkdir(parents=True, exist_ok=True)
+        train(network(0), data.train, data.valid, config, seed=0, run_folder=folder, display="none")
+        runs.append((f"{family}, {name}", folder))
+        print(runs[-1][0], flush=True)
+    return runs
+
+
+def test(name: str, folder: Path) -> Tested | None:
+    """Back-test one run; None if it is too short."""
+    losses = [epoch.train_loss for epoch in read_metrics(folder / "metrics.jsonl")]
+    if len(losses) <= LEAST_EPOCHS:
+        return None
+    return Tested(name=name, n_epochs=len(losses), outcome=back_test(losses))
+
+
+def table(tested: Sequence[Tested]) -> str:
+    """Return the back-tests as Markdown."""
+    lines = [
+        "| training | epochs | seen | targets | median error | median signed error | interval held |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for item in tested:
+        found = item.outcome
+        lines.append(
+            f"| {item.name} | {item.n_epochs} | {found.n_epochs_seen} | {found.n_forecasts} | "
+            f"{found.median_relative_error:.0%} | {found.median_signed_error:+.0%} | {found.coverage:.0%} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("datasets", nargs="*", metavar="FAMILY=DATASET")
+    parser.add_argument("--run", action="append", type=Path, default=[], help="run folder of another training")
+    parser.add_argument("--out", type=Path, default=Path("runs/forecast"))
+    given = parser.parse_args()
+    runs = [(folder.name, folder) for folder in given.run]
+    for item in given.datasets:
+        family, _, folder = item.partition("=")
+        runs += train_all(family, Path(folder), given.out)
+    print(table([tested for name, folder in runs if (tested := test(name, folder)) is not None]))
+
+
+if __name__ == "__main__":
+    main()

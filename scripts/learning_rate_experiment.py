@@ -1,0 +1,281 @@
+"""Does a measured learning rate keep up with the best of a grid of seven?
+
+For each family and seed, the same network is trained with every rate of the grid and with the rate that
+``train-policy --lr auto`` measures. The mark is the lowest validation loss of the best rate of the grid. The measured
+rate must reach it within ``ALLOWED`` times the epochs that the best rate took: first in a training of the same length,
+and if that misses, in one that is ``ALLOWED`` times as long.
+
+    python -m scripts.learning_rate_experiment run set-cover=runs/set-cover/dataset --out runs/learning-rate
+    python -m scripts.learning_rate_experiment table --out runs/learning-rate
+
+Every training is a line of ``results.jsonl``; what is there is not trained again, and what was interrupted goes on.
+Training and validation samples both come from the split ``train``, and from different instances.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from gnn_branching.config import ModelConfig, TrainingConfig
+from gnn_branching.contracts import Sample
+from gnn_branching.dataset.source import MemorySource, SampleSource
+from gnn_branching.diagnostics.learning_rate import choose_learning_rate
+from gnn_branching.diagnostics.tracker import ConvergenceTracker, probe_samples
+from gnn_branching.model.network import BipartiteGCNN
+from gnn_branching.seeding import derive_seed
+from gnn_branching.shards import open_dataset
+from gnn_branching.training.loop import train
+from gnn_branching.training.outputs import read_metrics
+from gnn_branching.training.session import DivergedError
+
+GRID = tuple(1e-4 * math.sqrt(10.0) ** k for k in range(7))
+"""The seven rates: half a power of ten apart, around the published 1e-3 and the 4e-3 of our configurations."""
+SEEDS = (0, 1, 2)
+ALLOWED = 1.25
+"""Epochs granted to the measured rate, in those of the grid's best."""
+N_TRAIN, N_VALID, N_EPOCHS = 600, 200, 10
+MODEL = ModelConfig(hidden_size=32)
+TRAINING = TrainingConfig(
+    loss="tie-aware",
+    schedule="one-cycle",
+    batch_size=16,
+    n_epochs=N_EPOCHS,
+    n_batches_per_epoch=0,
+    stop_patience=1000,
+    checkpoint_every_n_batches=0,
+    n_threads=1,
+    device="cpu",
+)
+N_PROBE_SAMPLES = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """One training; a line of ``results.jsonl``.
+
+    Args:
+        family: Problem family.
+        seed: Of weights and batches.
+        kind: ``grid`` or ``auto``.
+        n_epochs: Length of the training.
+        learning_rate: Highest rate of the one-cycle schedule.
+        valid_losses: Per epoch; empty if it diverged.
+        choice_steps: Optimizer steps that measuring the rate took, all copies together.
+        choice_seconds: Wall time of measuring it.
+        train_seconds: Wall time of the training.
+        overhead: Probe time over training time.
+    """
+
+    family: str
+    seed: int
+    kind: str
+    n_epochs: int
+    learning_rate: float
+    valid_losses: tuple[float, ...]
+    choice_steps: int = 0
+    choice_seconds: float = 0.0
+    train_seconds: float = 0.0
+    overhead: float = 0.0
+
+    @property
+    def best(self) -> float:
+        """Lowest validation loss; infinite if it diverged."""
+        return min(self.valid_losses, default=math.inf)
+
+    def first_epoch(self, mark: float) -> float:
+        """Return the first epoch, from 1, with a validation loss not above ``mark``; infinite if there is none."""
+        return next((float(e) for e, loss in enumerate(self.valid_losses, start=1) if loss <= mark), math.inf)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Data:
+    """Samples of one family, in memory."""
+
+    family: str
+    train: SampleSource
+    valid: SampleSource
+
+
+def load(family: str, dataset: Path) -> Data:
+    """Read samples; a quarter of the instances, by their hash, is for validation."""
+    source = open_dataset(dataset, "train")
+    parts: dict[bool, list[Sample]] = {False: [], True: []}
+    wanted = {False: N_TRAIN, True: N_VALID}
+    for index in range(len(source)):
+        sample = source[index]
+        held_out = int(sample.origin.instance_sha256[0], 16) % 4 == 0
+        if len(parts[held_out]) < wanted[held_out]:
+            parts[held_out].append(sample)
+        if all(len(parts[key]) == wanted[key] for key in wanted):
+            break
+    return Data(family=family, train=MemorySource(parts[False]), valid=MemorySource(parts[True]))
+
+
+def network(seed: int) -> BipartiteGCNN:
+    """Return the network at its start, as ``train-policy`` makes it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(derive_seed(seed, "initial weights"))
+        return BipartiteGCNN(MODEL)
+
+
+def train_one(data: Data, seed: int, kind: str, rate: float, n_epochs: int, out: Path) -> Trained:
+    """Train at one rate, or go on with it."""
+    config = replace(TRAINING, learning_rate=rate, n_epochs=n_epochs)
+    folder = out / data.family / f"seed-{seed}" / f"{kind}-{rate:.3g}-{n_epochs}"
+    folder.mkdir(parents=True, exist_ok=True)
+    tracker = ConvergenceTracker(probe_samples(data.train, N_PROBE_SAMPLES), config.loss)
+    try:
+        result = train(
+            network(seed),
+            data.train,
+            data.valid,
+            config,
+            seed=seed,
+            run_folder=folder,
+            callbacks=(tracker,),
+            display="none",
+        )
+        losses, seconds = tuple(e.valid_loss for e in read_metrics(folder / "metrics.jsonl")), result.wall_seconds
+    except DivergedError:
+        losses, seconds = (), 0.0
+    return Trained(
+        family=data.family,
+        seed=seed,
+        kind=kind,
+        n_epochs=n_epochs,
+        learning_rate=rate,
+        valid_losses=losses,
+        train_seconds=seconds,
+        overhead=tracker.overhead,
+    )
+
+
+def run(data: Data, seed: int, out: Path) -> None:
+    """Train what is missing for one family and seed."""
+    done = {(t.kind, t.learning_rate, t.n_epochs): t for t in read(out) if (t.family, t.seed) == (data.family, seed)}
+    for rate in GRID:
+        if ("grid", rate, N_EPOCHS) not in done:
+            append(out, train_one(data, seed, "grid", rate, N_EPOCHS, out))
+    if not any(kind == "auto" for kind, _, _ in done):
+        clock = time.perf_counter()
+        choice = choose_learning_rate(network(seed), data.train, data.valid, TRAINING, seed=seed)
+        seconds = time.perf_counter() - clock
+        trained = train_one(data, seed, "auto", choice.rate, N_EPOCHS, out)
+        append(out, replace(trained, choice_steps=choice.n_steps, choice_seconds=seconds))
+    outcome = Outcome.of(data.family, seed, read(out))
+    if outcome.ratio > ALLOWED and len(outcome.autos) == 1:
+        longer = math.floor(ALLOWED * N_EPOCHS)
+        append(out, train_one(data, seed, "auto", outcome.autos[0].learning_rate, longer, out))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The comparison for one family and seed.
+
+    Args:
+        family: Problem family.
+        seed: Of weights and batches.
+        best: The best training of the grid.
+        autos: Trainings at the measured rate: as long as the grid's, then a longer one if that missed.
+    """
+
+    family: str
+    seed: int
+    best: Trained
+    autos: tuple[Trained, ...]
+
+    @classmethod
+    def of(cls, family: str, seed: int, trained: Sequence[Trained]) -> Outcome:
+        """Compare what was trained for a family and a seed."""
+        own = [t for t in trained if (t.family, t.seed) == (family, seed)]
+        best = min((t for t in own if t.kind == "grid"), key=lambda t: t.best)
+        autos = sorted((t for t in own if t.kind == "auto"), key=lambda t: t.n_epochs)
+        return cls(family=family, seed=seed, best=best, autos=tuple(autos))
+
+    @property
+    def best_epochs(self) -> float:
+        """Epochs in which the best rate of the grid reached its lowest loss."""
+        return self.best.first_epoch(self.best.best)
+
+    @property
+    def ratio(self) -> float:
+        """Epochs of the measured rate to the mark, over those of the grid's best; infinite if it never got there."""
+        return min(auto.first_epoch(self.best.best) for auto in self.autos) / self.best_epochs
+
+
+def table(trained: Sequence[Trained]) -> str:
+    """Return both tables as Markdown."""
+    cells = sorted({(t.family, t.seed) for t in trained if t.kind == "auto"})
+    lines = [
+        "| family | seed | grid's best | its loss | its epochs | measured rate | its loss | its epochs | ratio | met |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for outcome in (Outcome.of(family, seed, trained) for family, seed in cells):
+        best, auto = outcome.best, min(outcome.autos, key=lambda t: t.first_epoch(outcome.best.best))
+        reached = auto.first_epoch(best.best)
+        lines.append(
+            f"| {outcome.family} | {outcome.seed} | {best.learning_rate:.2g} | {best.best:.4f} | "
+            f"{outcome.best_epochs:.0f} | {auto.learning_rate:.2g} | {auto.best:.4f} | "
+            f"{reached if math.isfinite(reached) else 'never'} of {auto.n_epochs} | "
+            f"{outcome.ratio:.2f} | {'yes' if outcome.ratio <= ALLOWED else 'NO'} |"
+        )
+    return "\n".join([*lines, "", *_grid_lines(trained, cells)])
+
+
+def _grid_lines(trained: Sequence[Trained], cells: Sequence[tuple[str, int]]) -> Iterator[str]:
+    yield "| family | seed | " + " | ".join(f"{rate:.2g}" for rate in GRID) + " | measured | search steps | overhead |"
+    yield "|---|---|" + "---|" * (len(GRID) + 3)
+    for family, seed in cells:
+        own = [t for t in trained if (t.family, t.seed) == (family, seed)]
+        by_rate = {t.learning_rate: t.best for t in own if t.kind == "grid"}
+        first = min((t for t in own if t.kind == "auto"), key=lambda t: t.n_epochs)
+        losses = " | ".join(f"{by_rate[r]:.4f}" if math.isfinite(by_rate[r]) else "diverged" for r in GRID)
+        overhead = max(t.overhead for t in own)
+        yield f"| {family} | {seed} | {losses} | {first.best:.4f} | {first.choice_steps} | {overhead:.1%} |"
+
+
+def read(out: Path) -> list[Trained]:
+    """Return what was trained so far."""
+    path = out / "results.jsonl"
+    if not path.exists():
+        return []
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [Trained(**{**row, "valid_losses": tuple(row["valid_losses"])}) for row in rows]
+
+
+def append(out: Path, trained: Trained) -> None:
+    """Add a line."""
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "results.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(trained)) + "\n")
+    print(f"{trained.family} seed {trained.seed} {trained.kind} {trained.learning_rate:.3g}: {trained.best:.4f}")
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", choices=("run", "table"))
+    parser.add_argument("datasets", nargs="*", metavar="FAMILY=DATASET")
+    parser.add_argument("--out", type=Path, default=Path("runs/learning-rate"))
+    given = parser.parse_args()
+    if given.action == "table":
+        print(table(read(given.out)))
+        return
+    for item in given.datasets:
+        family, _, folder = item.partition("=")
+        data = load(family, Path(folder))
+        print(f"{family}: {len(data.train)} training and {len(data.valid)} validation samples", flush=True)
+        for seed in SEEDS:
+            run(data, seed, given.out)
+
+
+if __name__ == "__main__":
+    main()
