@@ -29,6 +29,7 @@ app = App(
     help="Learned branching for mixed-integer programming with SCIP.",
     version=lambda: version("gnn-branching"),
     help_format="markdown",
+    suppress_keyboard_interrupt=False,  # main() says what is kept
 )
 # By name, so that `--help` and quick commands do not import torch, SCIP and everything else.
 COMMANDS = (

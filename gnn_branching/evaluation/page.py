@@ -46,6 +46,7 @@ class Part:
     tables: tuple[Table, ...] = ()
     pictures: tuple[Picture, ...] = ()
     facts: tuple[Fact, ...] = ()
+    pictures_first: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -73,6 +74,7 @@ class Page:
         lead: The one sentence.
         alerts: What must not be overlooked.
         verdicts: The cards.
+        lead_picture: A picture beside them, where few cards leave room.
         lead_table: The table right below them.
         sections: Everything else; empty parts are dropped.
         summary: ``summary.json``'s content, for programs that read the page.
@@ -84,6 +86,7 @@ class Page:
     lead: str
     alerts: tuple[Alert, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    lead_picture: Picture | None = None
     lead_table: Table | None = None
     sections: tuple[Section, ...] = ()
     summary: Sequence[Mapping[str, object]] = ()

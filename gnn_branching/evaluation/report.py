@@ -36,6 +36,7 @@ from gnn_branching.evaluation.theme import Picture
 from gnn_branching.evaluation.verdicts import make_verdicts, overall_sentence
 
 REPORT_FILE = "report.html"
+MAX_CARDS_BESIDE_PICTURE = 2
 
 METHOD_NOTE = (
     "All rules take the same path: one solve a process, one thread, the same instance and SCIP seed, only optimize() "
@@ -130,11 +131,13 @@ def make_page(
     """Arrange everything."""
     verdicts = make_verdicts(groups, options.baseline)
     forest = ratio_forest(groups, options)
+    has_room = 0 < len(verdicts) <= MAX_CARDS_BESIDE_PICTURE
+    general = _drawn(None if has_room else forest, decision_split(groups))
     sections = (
         Section(
             anchor="pictures",
             title="Pictures",
-            parts=(Part(pictures=_drawn(forest, decision_split(groups))), *_group_parts(sources, groups, options)),
+            parts=(Part(pictures=general), *_group_parts(sources, groups, options)),
         ),
         Section(anchor="tables", title="Tables", note=METHOD_NOTE, parts=(Part(tables=tuple(tables[1:])),)),
         tree_section(sources, options.baseline),
@@ -148,6 +151,7 @@ def make_page(
         lead=overall_sentence(verdicts, options.baseline) if sources.records else "No solves yet: training only.",
         alerts=tuple(make_alerts(sources, disagreements)),
         verdicts=verdicts,
+        lead_picture=forest if has_room else None,
         lead_table=tables[0] if tables else None,
         sections=sections,
         summary=summary_lines(groups, options),

@@ -35,7 +35,8 @@ def tree_section(sources: Sources, baseline: str) -> Section:
             trees_side_by_side(pair, name=f"{name}-{number}") for number, pair in enumerate(_pairs(trees, baseline))
         )
         tables = (_branchings_table(trees, name),)
-        parts.append(Part(title=title, pictures=(*pairs, gaps_over_time(trees, name=name)), tables=tables))
+        pictures = (*pairs, gaps_over_time(trees, name=name))
+        parts.append(Part(title=title, pictures=pictures, tables=tables, pictures_first=True))
     agreement = agreement_figure({policy: agreement_by_depth(own) for policy, own in sources.agreement.items()})
     parts.append(Part(pictures=(agreement,) if agreement else (), tables=(agreement_table(sources.agreement),)))
     note = "Recorded in solves of their own, whose times are in no table: recording takes time."

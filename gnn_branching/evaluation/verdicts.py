@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gnn_branching.evaluation.comparison import ALL, USER_SETTINGS, GroupComparison, MethodFigures
+from gnn_branching.evaluation.plan import BASELINE_RULE
 from gnn_branching.evaluation.report_tables import group_title
 from gnn_branching.evaluation.statistics import RatioEstimate
 from gnn_branching.evaluation.tables import Tone, format_interval, format_ratio, ratio_tone
@@ -81,36 +82,49 @@ def overall_sentence(verdicts: Sequence[Verdict], baseline: str) -> str:
     """Return one honest sentence over all comparisons of single groups, and one over everything together."""
     own = [verdict for verdict in verdicts if verdict.instances != EVERYTHING]
     if not own:
-        return f"Only SCIP's {baseline} was run: there is nothing to compare."
+        return f"Only {_in_words(baseline)} was run: there is nothing to compare."
     if len(own) == 1:
         return _single_sentence(own[0], baseline)
     settings = " and ".join(dict.fromkeys(verdict.settings for verdict in own))
+    rival = _in_words(baseline)
     policies = list(dict.fromkeys(verdict.policy for verdict in own))
     subject = policies[0] if len(policies) == 1 else "the rules"
     n_better = sum(verdict.tone is Tone.GOOD for verdict in own)
     n_worse = sum(verdict.tone is Tone.BAD for verdict in own)
     verb = "is" if len(policies) == 1 else "are"
     text = (
-        f"Of {len(own)} comparisons with SCIP's {baseline} ({settings} settings), {subject} {verb} clearly faster "
+        f"Of {len(own)} comparisons with {rival} under {settings} settings, {subject} {verb} clearly faster "
         f"in {n_better}, clearly slower in {n_worse}, and undecided in {len(own) - n_better - n_worse}."
     )
     total = [verdict for verdict in verdicts if verdict.instances == EVERYTHING]
     if len(total) == 1 and math.isfinite(total[0].ratio.value):
-        text += f" Over everything it takes {_quoted(total[0].ratio)} of the time."
+        text += f" Over everything it takes {_difference(total[0].ratio.value)}."
     return text
 
 
 def _single_sentence(verdict: Verdict, baseline: str) -> str:
-    where = f"on {verdict.instances} ({verdict.settings} settings)"
-    estimate = verdict.ratio
+    where = f"on {verdict.instances} under {verdict.settings} settings"
+    estimate, rival = verdict.ratio, _in_words(baseline)
     if not math.isfinite(estimate.value):
-        return f"{verdict.policy} cannot be compared with SCIP's {baseline} {where}: no runs in common."
-    took = f"{_quoted(estimate)} of SCIP's {baseline}'s time {where}"
+        return f"{verdict.policy} cannot be compared with {rival} {where}: no runs in common."
+    took = f"{_difference(estimate.value)} {'as' if estimate.value >= 2 else 'than'} {rival} {where}"
     if verdict.headline == TOO_FEW:
-        n = estimate.n_instances
-        return f"{verdict.policy} took {took}, but {n} instance{'s' if n > 1 else ''} can prove nothing."
-    outcome = {Tone.GOOD: "is clearly faster", Tone.BAD: "is clearly slower"}
-    return f"{verdict.policy} {outcome.get(verdict.tone, 'is not clearly different')}: {took}."
+        few = _counted(estimate.n_instances, "instance")
+        return f"{verdict.policy} took {took}, but {few} can prove nothing."
+    if verdict.tone is Tone.PLAIN:
+        return f"No clear difference: {verdict.policy} took {took}."
+    return f"{verdict.policy} is clearly {verdict.headline}: it takes {took}."
+
+
+def _in_words(baseline: str) -> str:
+    return f"SCIP's default rule ({baseline})" if baseline == BASELINE_RULE else f"SCIP's {baseline}"
+
+
+def _difference(ratio: float) -> str:
+    """Return ``40 % less time``, ``25 % more time`` or ``3.5 times as much time``."""
+    if ratio >= 2:
+        return f"{ratio:.1f} times as much time"
+    return f"{abs(100 * (1 - ratio)):.0f} % {'less' if ratio < 1 else 'more'} time"
 
 
 def _quoted(estimate: RatioEstimate) -> str:
@@ -126,7 +140,7 @@ def _verdict(line: MethodFigures, group: GroupComparison, baseline: str) -> Verd
     estimate = line.ratios["time"]
     tone = ratio_tone(estimate)
     headline = {Tone.GOOD: "faster", Tone.BAD: "slower"}.get(tone, "no clear difference")
-    sentence = f"of {baseline}'s time"
+    sentence = f"× {baseline}'s time"
     if not math.isfinite(estimate.value):
         headline = "not comparable"
         sentence = f"No runs of {baseline} on the same instances and seeds under these settings."
@@ -158,8 +172,8 @@ def _facts(line: MethodFigures, group: GroupComparison, baseline: str) -> list[s
     nodes = line.ratios["nodes"]
     if math.isfinite(nodes.value):
         price = f", {line.price.decision_ms:.2g} ms a decision" if line.price.n_decisions else ""
-        facts.append(f"{format_ratio(nodes.value)} of its tree nodes{price}")
+        facts.append(f"{format_ratio(nodes.value)} × its tree nodes{price}")
     user = line.user_time_ratio
     if math.isfinite(user.value) and line.method.settings != USER_SETTINGS:
-        facts.append(f"{_quoted(user)} of untouched SCIP's time")
+        facts.append(f"{_quoted(user)} × untouched SCIP's time")
     return facts
