@@ -14,7 +14,7 @@ from gnn_branching.contracts import InputError
 
 
 def bench(
-    part: Literal["collection", "decision", "training"],
+    part: Literal["collection", "decision", "harness", "training"],
     *,
     family: str = "set-cover",
     size: str = "easy",

@@ -83,7 +83,7 @@ class GuardedSolve:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=_environment(),
+                env=solving_environment(),
                 start_new_session=True,
             )
             try:
@@ -163,7 +163,7 @@ def _record(job: SolveJob, *, ending: _Ending, report: ChildReport | None, last_
     )
 
 
-def _environment() -> dict[str, str]:
+def solving_environment() -> dict[str, str]:
     """Return the environment of a solve: one thread in every library, the same import path as here."""
     pinned = dict.fromkeys(THREAD_VARIABLES, "1")
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
