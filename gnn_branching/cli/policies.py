@@ -20,6 +20,8 @@ def policies(*, json: JsonPath = None) -> None:
         print("no policy ships with this version; train one with train-policy")
     else:
         table = Table("name", "family", "sizes", "candidates", "kind", "acc@1", "acc@5", box=None)
+        for column in table.columns:
+            column.overflow = "fold"
         for name, card in cards.items():
             accuracy = [
                 f"{card.metrics[key]:.3f}" if key in card.metrics else "–" for key in ("test_acc_1", "test_acc_5")
