@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Literal, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -19,6 +20,9 @@ STRICT = ConfigDict(extra="forbid")
 Count = Annotated[int, Field(ge=0)]
 PositiveCount = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Aggregation = Literal["sum", "sqrt", "mean"]
+DEGREE_POWER: Mapping[Aggregation, float] = MappingProxyType({"sum": 0.0, "sqrt": 0.5, "mean": 1.0})
+"""The sum of messages is divided by this power of their number."""
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -106,14 +110,15 @@ class ModelConfig:
             else of this section, and of ``[training]`` the threads alone.
         hidden_size: Width of every layer.
         n_rounds: Rounds of variable-to-constraint and constraint-to-variable half-convolutions.
-        aggregation: How messages are combined at a vertex.
+        aggregation: How messages are combined at a vertex of degree d: their ``sum``, their ``mean``, or ``sqrt``, the
+            sum over √d. What is summed grows with the size of the problem, what is averaged forgets it.
         dropout: Probability of DROPPING a unit in the head.
     """
 
     kind: ModelKind = ModelKind.GCNN
     hidden_size: PositiveCount = 64
     n_rounds: PositiveCount = 1
-    aggregation: Literal["sum", "mean"] = "sum"
+    aggregation: Aggregation = "sum"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 

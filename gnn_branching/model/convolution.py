@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
+from gnn_branching.config import DEGREE_POWER, Aggregation
 from gnn_branching.model.incidence import Incidence
 from gnn_branching.model.message_sum import message_sum
 from gnn_branching.model.prenorm import PreNorm, PrenormObserved
-
-Aggregation = Literal["sum", "mean"]
 
 N_EDGES_PER_BLOCK = 65_536
 """Messages held at once while the statistics of the prenorm inside the messages are taken."""
@@ -24,8 +21,8 @@ class HalfConvolution(nn.Module):
     ``message_linear(relu(message_norm(target_linear(t) + edge_linear(v) + source_linear(s))))``; they are
     aggregated, scaled by ``aggregate_norm`` and put beside the target's own embedding for two further layers.
     Here the sum runs over the ReLU alone, and what is linear follows: ``message_norm``'s factor is positive, so it
-    passes the ReLU; ``message_linear``'s bias arrives once per edge for ``sum``, and once for ``mean`` unless there is
-    no edge: a target without edges receives exactly 0, as in the published form.
+    passes the ReLU; ``message_linear``'s bias arrives once per edge, divided like the messages: a target without edges
+    receives exactly 0, as in the published form.
 
     Args:
         hidden_size: Width of every layer.
@@ -60,9 +57,9 @@ class HalfConvolution(nn.Module):
             self._observe_messages(received, sent, incidence, values)
         total = message_sum(received, sent, self.edge_linear.weight[:, 0], values, incidence)
         degrees = incidence.degrees[:, None].to(total.dtype)
-        if self.aggregation == "mean":
-            total = total / degrees.clamp(min=1)
-            degrees = degrees.clamp(max=1)
+        if self.aggregation != "sum":
+            share = degrees.clamp(min=1) ** -DEGREE_POWER[self.aggregation]
+            total, degrees = total * share, degrees * share
         linear = self.message_linear
         messages = nn.functional.linear(total * self.message_norm.scale, linear.weight) + degrees * linear.bias
         updated: Tensor = self.update_linears(torch.cat([self.aggregate_norm(messages), targets], dim=1))

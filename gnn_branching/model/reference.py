@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
+from torch_geometric.utils import degree
 
-from gnn_branching.model.convolution import Aggregation
+from gnn_branching.config import Aggregation
 from gnn_branching.model.prenorm import PreNorm
 
 
@@ -21,7 +22,8 @@ class ReferenceHalfConvolution(MessagePassing):
     """
 
     def __init__(self, hidden_size: int, aggregation: Aggregation) -> None:
-        super().__init__(aggr=aggregation)
+        super().__init__(aggr="mean" if aggregation == "mean" else "sum")
+        self.aggregation = aggregation
         self.target_linear = nn.Linear(hidden_size, hidden_size)
         self.edge_linear = nn.Linear(1, hidden_size, bias=False)
         self.source_linear = nn.Linear(hidden_size, hidden_size, bias=False)
@@ -40,6 +42,9 @@ class ReferenceHalfConvolution(MessagePassing):
             edge_attr=self.edge_linear(edge_values[:, None]),
             size=(sources.size(0), targets.size(0)),
         )
+        if self.aggregation == "sqrt":
+            n_edges = degree(edge_index[1], targets.size(0), dtype=messages.dtype)
+            messages = messages / n_edges.clamp(min=1).sqrt()[:, None]
         updated: Tensor = self.update_linears(torch.cat([self.aggregate_norm(messages), targets], dim=1))
         return updated
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn_branching.config import ModelConfig
+from gnn_branching.config import DEGREE_POWER, ModelConfig
 from gnn_branching.contracts import FloatArray, InputError
-from gnn_branching.policy.dense import TILE_COLUMNS
+from gnn_branching.policy.layers import TILE_COLUMNS
 
 Weights = Mapping[str, NDArray[np.floating]]
 
@@ -21,7 +21,7 @@ class Layer:
 
     Args:
         weight: float32, (n_inputs, width), so that inputs multiply from the left; width padded with zeros.
-        bias: float32, (width,).
+        bias: float32, (1, width).
     """
 
     weight: NDArray[np.float32]
@@ -44,23 +44,27 @@ class Half:
         target: On the receiving side, before the ReLU.
         source: On the sending side, before the ReLU.
         edge: float32, (width,): factor of the normalised edge value.
-        combine: From [sum of messages, own embedding, number of biases received], (2 width + 1).
+        own: The receiver's own part of the first update layer.
+        through: float32, (width, width): from the sum of messages to the first update layer.
+        per_message: float32, (width,): what each message adds there, whatever it says.
         update: The second update layer.
     """
 
     target: Layer
     source: Layer
     edge: NDArray[np.float32]
-    combine: Layer
+    own: Layer
+    through: NDArray[np.float32]
+    per_message: NDArray[np.float32]
     update: Layer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldedNetwork:
-    """All that inference needs; ``width`` is the padded hidden size."""
+    """All that inference needs; ``width`` is the padded hidden size, sums are over ``degree ** degree_power``."""
 
     width: int
-    mean: bool
+    degree_power: float
     row_norm: Norm
     edge_norm: Norm
     variable_norm: Norm
@@ -86,7 +90,7 @@ def fold(config: ModelConfig, weights: Weights) -> FoldedNetwork:
     n_row, n_variable = (reader.units(f"{side}_embedding.0.shift") for side in ("row", "variable"))
     return FoldedNetwork(
         width=reader.width,
-        mean=config.aggregation == "mean",
+        degree_power=DEGREE_POWER[config.aggregation],
         row_norm=reader.norm("row_embedding.0", n_row),
         edge_norm=reader.norm("edge_norm", 1),
         variable_norm=reader.norm("variable_embedding.0", n_variable),
@@ -139,11 +143,16 @@ class _Reader:
         return np.pad(block, ((0, self.width - block.shape[0]), (0, 0)))
 
     def pad(self, weight: FloatArray, bias: FloatArray) -> Layer:
+        return Layer(weight=self.matrix(weight), bias=self.vector(bias)[None])
+
+    def matrix(self, weight: FloatArray) -> NDArray[np.float32]:
+        """Pad the outputs of a weight."""
         missing = self.width - self.hidden
-        return Layer(
-            weight=np.ascontiguousarray(np.pad(weight, ((0, 0), (0, missing))), dtype=np.float32),
-            bias=np.pad(bias, (0, missing)).astype(np.float32),
-        )
+        return np.ascontiguousarray(np.pad(weight, ((0, 0), (0, missing))), dtype=np.float32)
+
+    def vector(self, values: FloatArray) -> NDArray[np.float32]:
+        """Pad a vector of hidden units."""
+        return np.pad(values, (0, self.width - self.hidden)).astype(np.float32)
 
     def half(self, name: str) -> Half:
         hidden = self.hidden
@@ -152,14 +161,13 @@ class _Reader:
         message_scale = self.take(f"{name}.message_norm.scale", (1,))
         aggregate_scale = self.take(f"{name}.aggregate_norm.scale", (1,))
         through = message_scale * aggregate_scale * self.linear(f"{name}.message_linear", hidden) @ from_sum
-        per_bias = aggregate_scale * self.bias(f"{name}.message_linear") @ from_sum
-        combine = np.concatenate([self.spread(through), self.spread(from_own), per_bias[None]])
-        edge = np.zeros(self.width, dtype=np.float32)
-        edge[:hidden] = self.linear(f"{name}.edge_linear", 1)[0]
+        per_message = aggregate_scale * self.bias(f"{name}.message_linear") @ from_sum
         return Half(
             target=self.layer(f"{name}.target_linear"),
             source=self.pad(self.spread(self.linear(f"{name}.source_linear", hidden)), np.zeros(hidden)),
-            edge=edge,
-            combine=self.pad(combine, self.bias(f"{name}.update_linears.0")),
+            edge=self.vector(self.linear(f"{name}.edge_linear", 1)[0]),
+            own=self.pad(self.spread(from_own), self.bias(f"{name}.update_linears.0")),
+            through=self.matrix(self.spread(through)),
+            per_message=self.vector(per_message),
             update=self.layer(f"{name}.update_linears.2"),
         )

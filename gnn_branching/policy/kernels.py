@@ -10,40 +10,84 @@ import numpy as np
 from numpy.typing import NDArray
 
 Integers = NDArray[np.int64]
-Doubles = NDArray[np.float64]
+Shorts = NDArray[np.int32]
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+TYPES = {
+    "I": "int64[::1]",
+    "S": "int32[::1]",
+    "F": "float32[::1]",
+    "D": "float64[::1]",
+    "L": "int64[:,::1]",
+    "M": "float32[:,::1]",
+    "N": "float64[:,::1]",
+    "n": "int64",
+    "f": "float32",
+    "d": "float64",
+    "b": "boolean",
+}
+"""Letters that stand for types in the signatures of compiled functions."""
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
-_BLOCK = 2048
-"""Entries compared before looking whether they differed."""
+_TRIAL = 256
+"""Vertices whose features are compared before deciding whether to go on."""
+_HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+"""2^64 over the golden ratio (Knuth, The Art of Computer Programming, volume 3, section 6.4)."""
 
 
 def compiled(signature: str) -> Callable[[Function], Function]:
     """Compile for one signature at import, cached on disk; multiply-adds may fuse, NaN stays NaN.
 
     Args:
-        signature: In Numba's notation, with ``I`` for int64 vectors, ``F`` and ``D`` for float32 and float64 vectors,
-            ``M`` and ``N`` for such matrices, all contiguous, ``n`` for an int64 and ``b`` for a boolean.
+        signature: In Numba's notation, with the letters of ``TYPES``; all arrays are contiguous.
     """
-    vectors = {"I": "int64[::1]", "F": "float32[::1]", "D": "float64[::1]", "n": "int64", "b": "boolean"}
-    names = vectors | {"M": "float32[:,::1]", "N": "float64[:,::1]"}
     result, _, arguments = signature.rstrip(")").partition("(")
-    full = f"{names.get(result, result)}({', '.join(names[name] for name in arguments.split(', '))})"
+    full = f"{TYPES.get(result, result)}({', '.join(TYPES[name] for name in arguments.split(', '))})"
     decorator = numba.njit([full], nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
     return cast(Callable[[Function], Function], decorator)
 
 
-@compiled("b(I, I)")
-def same(left: Integers, right: Integers) -> bool:
-    """Return whether two arrays of one length are equal, looking at no more than needed."""
-    for start in range(0, left.size, _BLOCK):
-        difference = 0
-        for i in range(start, min(start + _BLOCK, left.size)):
-            difference |= left[i] ^ right[i]
-        if difference != 0:
+@compiled("b(I, I, D, d, d, I, S, F)")
+def unchanged(
+    rows: Integers,
+    columns: Integers,
+    raw: Doubles,
+    shift: float,
+    scale: float,
+    offsets: Integers,
+    others: Shorts,
+    values: Floats,
+) -> bool:
+    """Return whether edges, in the order of their rows, are those known; read no more memory than the layers will.
+
+    Args:
+        rows: Row of each edge.
+        columns: Variable of each edge.
+        raw: Value of each edge, not normalised.
+        shift: Of the normalisation.
+        scale: Of the normalisation.
+        offsets: (n_rows + 1,): where each row's known edges start; the last one is the number of edges.
+        others: Variables of the known edges.
+        values: Normalised values of the known edges.
+    """
+    for row in range(offsets.size - 1):
+        n_changed = 0
+        for edge in range(offsets[row], offsets[row + 1]):
+            same_place = (rows[edge] == row) & (columns[edge] == others[edge])
+            n_changed += not (same_place & (np.float32((raw[edge] + shift) * scale) == values[edge]))
+        if n_changed != 0:
             return False
     return True
+
+
+@compiled("b(I, n)")
+def inside(index: Integers, n: int) -> bool:
+    """Return whether every index is in [0, n)."""
+    n_outside = 0
+    for i in range(index.size):
+        n_outside += (index[i] < 0) | (index[i] >= n)
+    return n_outside == 0
 
 
 @compiled("b(I, I)")
@@ -60,9 +104,9 @@ def count(index: Integers, offsets: Integers) -> bool:
     return True
 
 
-@compiled("void(I, I, F, I, I, F)")
+@compiled("void(I, I, F, I, S, F)")
 def transpose(
-    keys: Integers, others: Integers, values: Floats, free: Integers, out_others: Integers, out_values: Floats
+    keys: Integers, others: Integers, values: Floats, free: Integers, out_others: Shorts, out_values: Floats
 ) -> None:
     """Order edges by ``keys``; ``free`` starts as a copy of the offsets and is used up."""
     for edge in range(keys.size):
@@ -72,12 +116,12 @@ def transpose(
         out_values[place] = values[edge]
 
 
-@compiled("n(I, n, I, I, I, I, I)")
+@compiled("n(I, n, I, S, I, I, I)")
 def neighbours(
     chosen: Integers,
     n_chosen: int,
     offsets: Integers,
-    others: Integers,
+    others: Shorts,
     extra: Integers,
     found: Integers,
     position: Integers,
@@ -103,86 +147,53 @@ def neighbours(
     return n_found
 
 
-@compiled("void(N, I, n, D, D, M)")
-def gather(features: Doubles, chosen: Integers, n_chosen: int, shift: Doubles, scale: Doubles, out: Floats) -> None:
-    """Copy the chosen vertices' features, normalised in float64, then rounded to float32."""
-    for i in range(n_chosen):
-        vertex = chosen[i]
-        for k in range(features.shape[1]):
-            out[i, k] = np.float32((features[vertex, k] + shift[k]) * scale[k])
-
-
-@compiled("void(M, I, I, n, n, M)")
-def copy_columns(source: Floats, chosen: Integers, position: Integers, first: int, last: int, out: Floats) -> None:
-    """Copy columns ``first`` to ``last - 1`` of the chosen vertices' rows, row ``position[chosen[i]]`` to row i."""
+@compiled("void(M, I, I, M)")
+def copy_rows(source: Floats, chosen: Integers, position: Integers, out: Floats) -> None:
+    """Copy row ``position[chosen[i]]`` to row i."""
     for i in range(chosen.size):
-        for k in range(first, last):
+        for k in range(source.shape[1]):
             out[i, k] = source[position[chosen[i]], k]
 
 
-@compiled("void(I, n, I, I, F, I, M, M, F, b, M)")
-def aggregate(
-    chosen: Integers,
-    n_chosen: int,
-    offsets: Integers,
-    others: Integers,
-    values: Floats,
-    position: Integers,
-    target: Floats,
-    source: Floats,
-    edge: Floats,
-    mean: bool,
-    out: Floats,
-) -> None:
-    """Sum, or average, ``relu(target + source + value * edge)`` over the edges of each chosen vertex.
+@compiled("n(L, I, n, I, I, I)")
+def group_equal(
+    bits: NDArray[np.int64], chosen: Integers, n_chosen: int, table: Integers, first: Integers, group: Integers
+) -> int:
+    """Find which of the chosen vertices have the same features, by hashing.
 
     Args:
-        chosen: Vertices that receive; vertex ``chosen[i]`` has row i of ``target`` and ``out``.
+        bits: (·, n_features): the features, their bits read as integers.
+        chosen: Vertices to look at.
         n_chosen: How many.
-        offsets: Where each vertex's edges start.
-        others: The other end of each edge.
-        values: The normalised value of each edge.
-        position: Row of ``source`` of each sending vertex.
-        target: (·, width).
-        source: (·, width).
-        edge: (width,).
-        mean: Whether to average.
-        out: (·, 2 width + 1): the result in its first columns, the number of biases received in its last.
+        table: Scratch; a power of two entries, at least twice ``n_chosen``.
+        first: (n_chosen,), written: for each group one of its vertices.
+        group: (n_chosen,), written: the group of each vertex.
+
+    Returns:
+        How many groups there are; 0 if the first ``_TRIAL`` vertices promise so many that it is not worth looking on.
     """
-    zero, width = np.float32(0), edge.size
+    table[:] = -1
+    n_groups, mask = 0, np.uint64(table.size - 1)
     for i in range(n_chosen):
-        begin, end = offsets[chosen[i]], offsets[chosen[i] + 1]
-        for k in range(width):
-            out[i, k] = zero
-        middle = begin + (end - begin) // 4 * 4
-        for e in range(begin, middle, 4):
-            s0, s1, s2, s3 = (
-                position[others[e]], position[others[e + 1]], position[others[e + 2]], position[others[e + 3]]
-            )  # fmt: skip
-            v0, v1, v2, v3 = values[e], values[e + 1], values[e + 2], values[e + 3]
-            for k in range(width):
-                base, slope = target[i, k], edge[k]
-                out[i, k] += (
-                    max(base + source[s0, k] + v0 * slope, zero) + max(base + source[s1, k] + v1 * slope, zero)
-                ) + (max(base + source[s2, k] + v2 * slope, zero) + max(base + source[s3, k] + v3 * slope, zero))
-        for e in range(middle, end):
-            s0, v0 = position[others[e]], values[e]
-            for k in range(width):
-                out[i, k] += max(target[i, k] + source[s0, k] + v0 * edge[k], zero)
-        degree = end - begin
-        if mean and degree > 0:
-            share = np.float32(1) / np.float32(degree)
-            for k in range(width):
-                out[i, k] *= share
-            degree = 1
-        out[i, out.shape[1] - 1] = degree
-
-
-@compiled("void(M, F, n, D)")
-def project(x: Floats, weight: Floats, n_rows: int, out: Doubles) -> None:
-    """Set ``out`` to ``x @ weight``, summed in float64."""
-    for i in range(n_rows):
-        total = 0.0
-        for k in range(weight.size):
-            total += np.float64(x[i, k]) * np.float64(weight[k])
-        out[i] = total
+        if i == _TRIAL and 2 * n_groups > i:
+            return 0
+        vertex = chosen[i]
+        key = np.uint64(0)
+        for k in range(bits.shape[1]):
+            key = (key ^ np.uint64(bits[vertex, k])) * _HASH_FACTOR
+            key ^= key >> np.uint64(32)
+        place = key & mask
+        while table[place] >= 0:
+            known = first[table[place]]
+            k = 0
+            while k < bits.shape[1] and bits[known, k] == bits[vertex, k]:
+                k += 1
+            if k == bits.shape[1]:
+                break
+            place = (place + np.uint64(1)) & mask
+        if table[place] < 0:
+            table[place] = n_groups
+            first[n_groups] = vertex
+            n_groups += 1
+        group[i] = table[place]
+    return n_groups

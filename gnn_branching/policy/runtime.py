@@ -1,7 +1,8 @@
 """The compiled network: one CPU thread, no PyTorch, buffers kept from one tree node to the next.
 
 Only what the candidates' scores depend on is computed: of the last half-convolution the candidates alone; in a network
-of one round, of the first one only the candidates' rows, and of the variables only those in such a row.
+of one round, of the first one only the candidates' rows, and of the variables only those in such a row. Rows with the
+same features, of which some families have many, are embedded once.
 """
 
 from __future__ import annotations
@@ -13,14 +14,12 @@ from numpy.typing import NDArray
 
 from gnn_branching.config import ModelConfig
 from gnn_branching.contracts import BranchingState, FloatArray, IndexArray
-from gnn_branching.policy import kernels
-from gnn_branching.policy.dense import TILE_ROWS, dense
+from gnn_branching.policy import kernels, layers
 from gnn_branching.policy.folding import Half, Layer, Norm, fold
 from gnn_branching.policy.kernels import Floats
+from gnn_branching.policy.layers import BIAS, LINEAR, TILE_ROWS
 from gnn_branching.policy.structure import Edges, Structure
 
-RELU, LINEAR = 0.0, -np.inf
-"""Floors of a dense layer's output."""
 NOTHING = np.empty(0, dtype=np.int64)
 
 
@@ -47,19 +46,24 @@ class CompiledNetwork:
         Raises:
             ValueError: If features have another number of columns than the network, or an index is out of range.
         """
-        self._check(state)
         state = _writable(state)
+        self._check(state)
         structure = self._structure
         if structure is None or not structure.fits(state):
             structure = self._structure = Structure(state, self._net.edge_norm)
         return _Pass(self, structure, state).run()
 
     def _check(self, state: BranchingState) -> None:
-        for name, norm in (("row", self._net.row_norm), ("variable", self._net.variable_norm)):
-            n_columns, expected = getattr(state, f"{name}_features").shape[1], norm.shift.size
-            if n_columns != expected:
-                raise ValueError(f"{n_columns} {name} features, but the policy was trained on {expected}")
-        if state.n_candidates and not 0 <= state.candidates.min() <= state.candidates.max() < state.n_variables:
+        sides = (
+            ("row", state.row_features, self._net.row_norm),
+            ("variable", state.variable_features, self._net.variable_norm),
+        )
+        for side, features, norm in sides:
+            if features.shape[1] != norm.shift.size:
+                raise ValueError(
+                    f"{features.shape[1]} {side} features, but the policy was trained on {norm.shift.size}"
+                )
+        if not kernels.inside(state.candidates, state.n_variables):
             raise ValueError(f"a candidate's index is not in [0, {state.n_variables})")
 
     def buffer(self, name: str, n_rows: int, n_columns: int) -> Floats:
@@ -70,38 +74,46 @@ class CompiledNetwork:
             found = self._buffers[name] = np.zeros((capacity, n_columns), dtype=np.float32)
         return found
 
-    def indices(self, name: str, n: int) -> IndexArray:
-        """Return a scratch array of exactly ``n`` indices."""
+    def indices(self, name: str, n: int, *, ascending: bool = False) -> IndexArray:
+        """Return a scratch array of exactly ``n`` indices, or one of at least 0 to ``n`` - 1, ascending."""
         found = self._indices.get(name)
-        if found is None or found.size != n:
+        if ascending and (found is None or found.size < n):
+            found = self._indices[name] = np.arange(n + n // 4)
+        elif found is None or (not ascending and found.size != n):
             found = self._indices[name] = np.zeros(n, dtype=np.int64)
         return found
 
 
 def _writable(state: BranchingState) -> BranchingState:
     """Return the state, its arrays copied if they are read-only (memory-mapped): kernels are compiled for others."""
-    arrays = {
-        name: getattr(state, name)
-        for name in ("row_features", "variable_features", "edge_indices", "edge_values", "candidates")
-    }
-    if all(array.flags.writeable for array in arrays.values()):
+    arrays = (state.row_features, state.variable_features, state.edge_indices, state.edge_values, state.candidates)
+    if all(array.flags.writeable for array in arrays):
         return state
-    return BranchingState(**{name: np.array(array) for name, array in arrays.items()})
+    names = ("row_features", "variable_features", "edge_indices", "edge_values", "candidates")
+    return BranchingState(**{name: np.array(array) for name, array in zip(names, arrays, strict=True)})
 
 
 class _Vertices:
-    """The vertices of one side that take part.
+    """The vertices of one side that take part, and their embeddings.
 
     Attributes:
-        chosen: int64: their numbers, ascending, in the first ``n`` entries.
+        side: ``row``, ``variable`` or ``candidate``.
+        chosen: int64: their numbers, in the first ``n`` entries.
         n: How many.
         position: int64, (all vertices of the side,): where each one stands in ``chosen``.
+        group: int64: row of ``embeddings`` of each vertex of ``chosen``.
+        n_groups: Rows of ``embeddings`` in use.
+        embeddings: float32, (capacity, width).
     """
 
-    __slots__ = ("chosen", "n", "position")
+    __slots__ = ("chosen", "embeddings", "group", "n", "n_groups", "position", "side")
 
-    def __init__(self, chosen: IndexArray, n: int, position: IndexArray) -> None:
-        self.chosen, self.n, self.position = chosen, n, position
+    def __init__(self, side: str, chosen: IndexArray, n: int, position: IndexArray) -> None:
+        self.side, self.chosen, self.n, self.position = side, chosen, n, position
+
+    def embed(self, embeddings: Floats, group: IndexArray, n_groups: int) -> None:
+        """Set the embeddings."""
+        self.embeddings, self.group, self.n_groups = embeddings, group, n_groups
 
 
 class _Pass:
@@ -116,22 +128,19 @@ class _Pass:
         net, graph, state = self.net, self.graph, self.state
         candidates = np.ascontiguousarray(state.candidates)
         rows, variables = self._receptive_field(candidates)
-        self._embed("row", rows, state.row_features, net.row_norm, net.row_layers)
-        self._embed("variable", variables, state.variable_features, net.variable_norm, net.variable_layers)
-        chosen = _Vertices(candidates, candidates.size, candidates)
+        self._embed(rows, state.row_features, net.row_norm, net.row_layers, grouped=True)
+        self._embed(variables, state.variable_features, net.variable_norm, net.variable_layers, grouped=False)
+        chosen = _Vertices("candidate", candidates, candidates.size, candidates)
         last = len(net.to_rows) - 1
         for i, (to_rows, to_variables) in enumerate(zip(net.to_rows, net.to_variables, strict=True)):
-            self._convolve(to_rows, "row", rows, "variable", variables, graph.row_offsets, graph.by_row)
+            self._convolve(to_rows, rows, variables, graph.row_offsets, graph.by_row)
             if i == last:
-                own, target = self._state("variable", variables.n), self._state("candidate", chosen.n)
-                kernels.copy_columns(own, candidates, variables.position, self.width, 2 * self.width, target)
-                self._convolve(
-                    to_variables, "candidate", chosen, "row", rows, graph.variable_offsets, graph.by_variable
-                )
-            else:
-                receivers = (variables, "row", rows, graph.variable_offsets, graph.by_variable)
-                self._convolve(to_variables, "variable", *receivers)
-        return self._score(chosen.n)
+                own = self.buffer("candidate", chosen.n, self.width)
+                kernels.copy_rows(variables.embeddings, candidates, variables.position, own)
+                chosen.embed(own, self._each(chosen.n), chosen.n)
+            receivers = chosen if i == last else variables
+            self._convolve(to_variables, receivers, rows, graph.variable_offsets, graph.by_variable)
+        return self._score(chosen)
 
     def _receptive_field(self, candidates: IndexArray) -> tuple[_Vertices, _Vertices]:
         """Return the rows and variables that the scores depend on."""
@@ -141,52 +150,70 @@ class _Pass:
         found, position = self.indices("rows", graph.n_rows), self.indices("row_position", graph.n_rows)
         edges = (graph.variable_offsets, graph.by_variable.others)
         n = kernels.neighbours(candidates, candidates.size, *edges, NOTHING, found, position)
-        rows = _Vertices(found, n, position)
+        rows = _Vertices("row", found, n, position)
         if 2 * n > graph.n_rows:  # nearly every variable is in one of them: do not look
             return rows, self._everything("variable", graph.n_variables)
         found, position = self.indices("variables", graph.n_variables), self.indices("place", graph.n_variables)
         edges = (graph.row_offsets, graph.by_row.others)
         n = kernels.neighbours(rows.chosen, n, *edges, candidates, found, position)
-        return rows, _Vertices(found, n, position)
+        return rows, _Vertices("variable", found, n, position)
 
     def _everything(self, side: str, n: int) -> _Vertices:
-        every = self.indices(f"every_{side}", n)
-        if n and every[-1] != n - 1:
-            every[:] = np.arange(n)
-        return _Vertices(every, n, every)
+        every = self._each(n)
+        return _Vertices(side, every, n, every)
 
-    def _state(self, side: str, n: int) -> Floats:
-        """Return the matrix [sum of messages, own embedding, number of biases received] of a side."""
-        return self.buffer(side, n, 2 * self.width + 1)
+    def _each(self, n: int) -> IndexArray:
+        """Return the numbers from 0 to at least ``n`` - 1."""
+        return self.indices("each", n, ascending=True)
 
     def _embed(
-        self, side: str, vertices: _Vertices, features: FloatArray, norm: Norm, layers: tuple[Layer, Layer]
+        self, vertices: _Vertices, features: FloatArray, norm: Norm, two: tuple[Layer, Layer], *, grouped: bool
     ) -> None:
-        n, first, second = vertices.n, *layers
-        inputs = self.buffer(f"{side}_inputs", n, norm.shift.size)
-        between = self.buffer("between", n, self.width)
-        kernels.gather(np.ascontiguousarray(features), vertices.chosen, n, norm.shift, norm.scale, inputs)
-        dense(inputs, 0, first.weight, first.bias, RELU, between, 0, n)
-        dense(between, 0, second.weight, second.bias, RELU, self._state(side, n), self.width, n)
+        features = np.ascontiguousarray(features)
+        chosen, group, n = self._groups(vertices, features) if grouped else (vertices.chosen, None, vertices.n)
+        embeddings = self.buffer(vertices.side, n, self.width)
+        first, second = two
+        layers.embed(
+            features,
+            chosen,
+            n,
+            norm.shift,
+            norm.scale,
+            first.weight,
+            first.bias,
+            second.weight,
+            second.bias,
+            embeddings,
+        )
+        vertices.embed(embeddings, self._each(n) if group is None else group, n)
 
-    def _convolve(
-        self, half: Half, to: str, targets: _Vertices, of: str, sources: _Vertices, offsets: IndexArray, edges: Edges
-    ) -> None:
-        """Update the embeddings of ``to`` from those of ``of``."""
-        n, width = targets.n, self.width
-        own = self._state(to, n)
-        received, sent = self.buffer("received", n, width), self.buffer("sent", sources.n, width)
-        dense(own, width, half.target.weight, half.target.bias, LINEAR, received, 0, n)
-        dense(self._state(of, sources.n), width, half.source.weight, half.source.bias, LINEAR, sent, 0, sources.n)
-        kernels.aggregate(
-            targets.chosen, n, offsets, edges.others, edges.values, sources.position, received, sent, half.edge,
-            self.net.mean, own,
+    def _groups(self, vertices: _Vertices, features: FloatArray) -> tuple[IndexArray, IndexArray | None, int]:
+        """Return one vertex for each set of equal features, the group of each vertex, and how many groups there are."""
+        first, group = self.indices("first", vertices.n), self.indices("group", vertices.n)
+        table = self.indices("table", 2 << vertices.n.bit_length())
+        n = kernels.group_equal(features.view(np.int64), vertices.chosen, vertices.n, table, first, group)
+        return (first, group, n) if n else (vertices.chosen, None, vertices.n)
+
+    def _convolve(self, half: Half, to: _Vertices, of: _Vertices, offsets: IndexArray, edges: Edges) -> None:
+        """Update the embeddings of ``to`` from those of ``of``, each of which has its own."""
+        target, kept = (
+            self._transform(name, to, layer) for name, layer in (("target", half.target), ("kept", half.own))
+        )
+        sent = self._transform("sent", of, half.source)
+        updated = self.buffer(f"updated_{to.side}", to.n, self.width)
+        layers.convolve(
+            to.chosen, to.group, to.n, offsets, edges.others, edges.values, of.position, target, sent, half.edge, kept,
+            half.per_message, self.net.degree_power, half.through, half.update.weight, half.update.bias, updated,
         )  # fmt: skip
-        dense(own, 0, half.combine.weight, half.combine.bias, RELU, received, 0, n)
-        dense(received, 0, half.update.weight, half.update.bias, RELU, own, width, n)
+        to.embed(updated, self._each(to.n), to.n)
 
-    def _score(self, n: int) -> FloatArray:
-        hidden, scores = self.buffer("received", n, self.width), np.empty(n)
-        dense(self._state("candidate", n), self.width, self.net.head.weight, self.net.head.bias, RELU, hidden, 0, n)
-        kernels.project(hidden, self.net.score, n, scores)
+    def _transform(self, name: str, vertices: _Vertices, layer: Layer) -> Floats:
+        """Send embeddings through a layer without ReLU."""
+        out = self.buffer(name, vertices.n_groups, self.width)
+        layers.dense(vertices.embeddings, layer.weight, layer.bias, BIAS, LINEAR, out, vertices.n_groups)
+        return out
+
+    def _score(self, chosen: _Vertices) -> FloatArray:
+        head, scores = self.net.head, np.empty(chosen.n)
+        layers.score(chosen.embeddings, chosen.n, head.weight, head.bias, self.net.score, scores)
         return scores

@@ -13,6 +13,7 @@ from tests.model.conftest import Graph, join, make_graph
 CONFIGS = [
     ModelConfig(hidden_size=12),
     ModelConfig(hidden_size=12, aggregation="mean"),
+    ModelConfig(hidden_size=12, aggregation="sqrt"),
     ModelConfig(hidden_size=5, n_rounds=2),
     ModelConfig(hidden_size=5, n_rounds=3, aggregation="mean", dropout=0.5),
 ]

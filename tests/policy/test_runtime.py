@@ -19,6 +19,7 @@ CONFIGS = [
     ModelConfig(aggregation="mean", hidden_size=40, dropout=0.3),
     ModelConfig(n_rounds=2),
     ModelConfig(hidden_size=5, n_rounds=3, aggregation="mean"),
+    ModelConfig(hidden_size=24, n_rounds=2, aggregation="sqrt"),
     ModelConfig(hidden_size=1),
     ModelConfig(hidden_size=19),
 ]
@@ -60,6 +61,26 @@ def test_equals_the_reference(config: ModelConfig) -> None:
             np.testing.assert_allclose(logits, slow.logits(state), rtol=1e-5, atol=1e-5)
 
 
+@configs
+@pytest.mark.parametrize("n_distinct", [1, 7, 200])
+def test_equal_rows_are_embedded_once(config: ModelConfig, n_distinct: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = make_network(config)
+    state = make_state(n_rows=400, n_variables=90, n_edges=900, n_candidates=80)
+    choice = np.random.default_rng(1).integers(n_distinct, size=state.n_rows)
+    state = replace(state, row_features=state.row_features[:n_distinct][choice])
+    n_embedded = []
+    embed = runtime.layers.embed
+
+    def counting(features: np.ndarray, chosen: np.ndarray, n_chosen: int, *others: object) -> None:
+        n_embedded.append(n_chosen)
+        embed(features, chosen, n_chosen, *others)
+
+    monkeypatch.setattr(runtime.layers, "embed", counting)
+    np.testing.assert_allclose(compiled(network).logits(state), reference(network).logits(state), rtol=1e-5, atol=1e-5)
+    if n_distinct < 100:
+        assert n_embedded[0] == n_distinct
+
+
 def test_edges_need_no_order() -> None:
     network, state = make_network(ModelConfig()), make_state()
     order = np.random.default_rng(0).permutation(state.n_edges)
@@ -85,7 +106,7 @@ def test_structure_is_reused_only_while_it_is_the_same(monkeypatch: pytest.Monke
     fast, slow = compiled(network), reference(network)
     first = make_state(n_edges=2000)
     coefficient, column, features = first.edge_values.copy(), first.edge_indices.copy(), first.variable_features * 2
-    coefficient[1999] += 1e-13
+    coefficient[1999] += 1e-6
     column[1, 0] = 0 if column[1, 0] else 1
     for state, expected in [
         (first, 1),
@@ -164,19 +185,20 @@ def test_runs_without_torch() -> None:
 
 
 def test_dense_layer_equals_numpy() -> None:
-    from gnn_branching.policy.dense import TILE_COLUMNS, TILE_ROWS, dense
+    from gnn_branching.policy.layers import TILE_COLUMNS, TILE_ROWS, dense
 
     random = np.random.default_rng(0)
     for n_rows, n_inputs, n_tiles in ((1, 1, 1), (6, 7, 2), (13, 129, 3)):
         capacity, width = -(-n_rows // TILE_ROWS) * TILE_ROWS, n_tiles * TILE_COLUMNS
         x = random.normal(size=(capacity, n_inputs + 3)).astype(np.float32)
-        weight, bias = (random.normal(size=size).astype(np.float32) for size in ((n_inputs, width), (width,)))
-        for floor in (0.0, -np.inf):
-            out = np.full((capacity, width + 5), 7, dtype=np.float32)
-            dense(x, 2, weight, bias, floor, out, 4, n_rows)
-            expected = np.maximum(x[:, 2 : 2 + n_inputs].astype(float) @ weight + bias, floor)
-            np.testing.assert_allclose(out[:n_rows, 4 : 4 + width], expected[:n_rows], rtol=1e-4, atol=1e-4)
-            assert (np.delete(out, np.s_[4 : 4 + width], axis=1) == 7).all()
+        weight = random.normal(size=(n_inputs, width)).astype(np.float32)
+        for step, floor in ((0, 0.0), (0, -np.inf), (1, 0.0), (1, -np.inf)):
+            start = random.normal(size=(capacity if step else 1, width)).astype(np.float32)
+            out = np.full((capacity + 1, width), 7, dtype=np.float32)
+            dense(x, weight, start, step, floor, out, n_rows)
+            expected = np.maximum(x[:, :n_inputs].astype(float) @ weight + start, floor)
+            np.testing.assert_allclose(out[:n_rows], expected[:n_rows], rtol=1e-4, atol=1e-4)
+            assert (out[capacity:] == 7).all()
 
 
 def test_torch_runtime_names_a_missing_device() -> None:
