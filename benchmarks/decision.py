@@ -2,9 +2,10 @@
 
 Instances of one family are solved by SCIP, on one thread, with the learned rule attached as any user attaches it. They
 are solved with the same seeds pass after pass until there are enough decisions: every pass takes the same decisions, so
-what grows from one to the next is time or memory that leaks. At some tree nodes, once the rule has branched, the
-reference scores the same state. Without a policy's folder, and where none ships for the family, the weights are random
-and orthogonal, with prenorm fitted on samples of the family: they cost what trained ones cost.
+what grows from one to the next is time or memory that leaks. At some tree nodes the reference is timed instead, in the
+policy's place: both come straight after SCIP's LP solve, so both find the caches as cold. Without a policy's folder,
+and where none ships for the family, the weights are random and orthogonal, with prenorm fitted on samples of the
+family: they cost what trained ones cost.
 
     python -m benchmarks.decision --family set-cover --n-decisions 10000
 """
@@ -49,7 +50,7 @@ MIB = 2**20
 
 @dataclass(slots=True, kw_only=True)
 class Record:
-    """What was measured: one entry a decision, the reference's at some of them, and resident memory after each pass."""
+    """What was measured: one entry a decision or a call of the reference, and resident memory after each pass."""
 
     feature_seconds: list[float] = field(default_factory=list)
     inference_seconds: list[float] = field(default_factory=list)
@@ -63,18 +64,18 @@ class Record:
 
     @property
     def n_decisions(self) -> int:
-        """Decisions so far."""
+        """Decisions timed so far."""
         return len(self.decision_seconds)
 
 
 @dataclass(slots=True, kw_only=True)
 class Subject:
-    """A policy under measurement, itself a policy: keeps the last state and its scores for the reference.
+    """A policy under measurement, itself a policy: now and then it lets the reference go first.
 
     Args:
-        policy: The policy.
+        policy: The policy; it always decides.
         reference: Scores a state with the same weights.
-        reference_interval: Ask the reference at every so many decisions.
+        reference_interval: Time the reference at every so many decisions.
         record: Where measurements go.
     """
 
@@ -82,8 +83,7 @@ class Subject:
     reference: Callable[[BranchingState], FloatArray]
     reference_interval: int
     record: Record = field(default_factory=Record)
-    state: BranchingState | None = None
-    logits: FloatArray = field(default_factory=lambda: np.empty(0))
+    n_calls: int = 0
 
     name = "measured"
 
@@ -97,18 +97,22 @@ class Subject:
         """The policy's."""
         return self.policy.candidate_set
 
+    @property
+    def asked_reference(self) -> bool:
+        """Whether the last decision was the reference's to be timed."""
+        return self.n_calls % self.reference_interval == 0
+
     def scores(self, state: BranchingState) -> FloatArray:
         """Return the policy's scores."""
-        self.state, self.logits = state, self.policy.scores(state)
-        return self.logits
-
-    def ask_reference(self) -> None:
-        """Score the last state with the reference, if it is its turn."""
-        if self.state is not None and self.record.n_decisions % self.reference_interval == 0:
-            start = perf_counter()
-            logits = self.reference(self.state)
-            self.record.reference_seconds.append(perf_counter() - start)
-            self.record.differences.append(float(np.abs(logits - self.logits).max()))
+        self.n_calls += 1
+        if not self.asked_reference:
+            return self.policy.scores(state)
+        start = perf_counter()
+        expected = self.reference(state)
+        self.record.reference_seconds.append(perf_counter() - start)
+        scores = self.policy.scores(state)
+        self.record.differences.append(float(np.abs(expected - scores).max()))
+        return scores
 
 
 class MeasuredRule(LearnedBranching):
@@ -123,12 +127,11 @@ class MeasuredRule(LearnedBranching):
         cpu_seconds = thread_time() - start
         after, record = self.statistics, self.subject.record
         record.n_fallbacks += after.n_fallbacks - before.n_fallbacks
-        if after.n_decisions > before.n_decisions:
+        if after.n_decisions > before.n_decisions and not self.subject.asked_reference:
             record.feature_seconds.append(after.feature_seconds - before.feature_seconds)
             record.inference_seconds.append(after.inference_seconds - before.inference_seconds)
             record.decision_seconds.append(after.decision_seconds - before.decision_seconds)
             record.decision_cpu_seconds.append(cpu_seconds)
-            self.subject.ask_reference()
         return result
 
 
@@ -148,10 +151,10 @@ def benchmark(
     Args:
         family: A registered family.
         size: One of its sizes.
-        n_decisions: Least number of decisions; the last pass over the instances is always finished.
+        n_decisions: Least number of decisions to time; the last pass over the instances is always finished.
         n_instances: Instances of a pass.
         node_limit: Tree nodes per solve.
-        reference_interval: Ask the reference at every so many decisions.
+        reference_interval: Time the reference at every so many decisions; at least 2.
         policy: Name or folder of a policy; by default the one shipped for the family, or else random weights.
         seed: Root of all seeds.
 
