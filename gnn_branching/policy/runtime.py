@@ -7,6 +7,7 @@ same features, of which some families have many, are embedded once.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from gnn_branching.config import ModelConfig
 from gnn_branching.contracts import BranchingState, FloatArray, IndexArray
 from gnn_branching.policy import kernels, layers
-from gnn_branching.policy.folding import Half, Layer, Norm, fold
+from gnn_branching.policy.folding import FoldedNetwork, Half, Layer, Norm, fold
 from gnn_branching.policy.kernels import Floats
 from gnn_branching.policy.layers import BIAS, LINEAR, TILE_ROWS
 from gnn_branching.policy.structure import Edges, Structure
@@ -24,7 +25,7 @@ NOTHING = np.empty(0, dtype=np.int64)
 
 
 class CompiledNetwork:
-    """A trained network, ready to score candidates; not for several threads at once.
+    """A trained network, ready to score candidates.
 
     Args:
         config: Shape of the network.
@@ -36,9 +37,7 @@ class CompiledNetwork:
 
     def __init__(self, config: ModelConfig, weights: Mapping[str, NDArray[np.floating]]) -> None:
         self._net = fold(config, weights)
-        self._structure: Structure | None = None
-        self._buffers: dict[str, Floats] = {}
-        self._indices: dict[str, IndexArray] = {}
+        self._scratch = Scratch()
 
     def logits(self, state: BranchingState) -> FloatArray:
         """Return one logit per candidate, float64, (n_candidates,).
@@ -46,12 +45,11 @@ class CompiledNetwork:
         Raises:
             ValueError: If features have another number of columns than the network, or an index is out of range.
         """
-        state = _writable(state)
+        state, scratch = _writable(state), self._scratch
         self._check(state)
-        structure = self._structure
-        if structure is None or not structure.fits(state):
-            structure = self._structure = Structure(state, self._net.edge_norm)
-        return _Pass(self, structure, state).run()
+        if scratch.structure is None or not scratch.structure.fits(state):
+            scratch.structure = Structure(state, self._net.edge_norm)
+        return _Pass(self._net, scratch, scratch.structure, state).run()
 
     def _check(self, state: BranchingState) -> None:
         sides = (
@@ -63,24 +61,41 @@ class CompiledNetwork:
                 raise ValueError(
                     f"{features.shape[1]} {side} features, but the policy was trained on {norm.shift.size}"
                 )
-        if not kernels.inside(state.candidates, state.n_variables):
+        if not kernels.inside(np.ascontiguousarray(state.candidates), state.n_variables):
             raise ValueError(f"a candidate's index is not in [0, {state.n_variables})")
 
-    def buffer(self, name: str, n_rows: int, n_columns: int) -> Floats:
+
+class Scratch(threading.local):
+    """What is kept from one tree node to the next: buffers and the last structure, for each thread its own.
+
+    Kernels run without Python's lock, so that models solved in several threads may share a policy.
+    """
+
+    def __init__(self) -> None:
+        self.structure: Structure | None = None
+        self.buffers: dict[str, Floats] = {}
+        self.indices: dict[str, IndexArray] = {}
+
+    def matrix(self, name: str, n_rows: int, n_columns: int) -> Floats:
         """Return a scratch matrix of at least ``n_rows`` rows, rounded up to whole tiles; it only ever grows."""
-        found = self._buffers.get(name)
+        found = self.buffers.get(name)
         if found is None or found.shape[0] < n_rows:
             capacity = (n_rows + n_rows // 4) // TILE_ROWS * TILE_ROWS + TILE_ROWS
-            found = self._buffers[name] = np.zeros((capacity, n_columns), dtype=np.float32)
+            found = self.buffers[name] = np.zeros((capacity, n_columns), dtype=np.float32)
         return found
 
-    def indices(self, name: str, n: int, *, ascending: bool = False) -> IndexArray:
-        """Return a scratch array of exactly ``n`` indices, or one of at least 0 to ``n`` - 1, ascending."""
-        found = self._indices.get(name)
-        if ascending and (found is None or found.size < n):
-            found = self._indices[name] = np.arange(n + n // 4)
-        elif found is None or (not ascending and found.size != n):
-            found = self._indices[name] = np.zeros(n, dtype=np.int64)
+    def index(self, name: str, n: int) -> IndexArray:
+        """Return a scratch array of exactly ``n`` indices."""
+        found = self.indices.get(name)
+        if found is None or found.size != n:
+            found = self.indices[name] = np.zeros(n, dtype=np.int64)
+        return found
+
+    def ascending(self, n: int) -> IndexArray:
+        """Return the numbers from 0 to at least ``n`` - 1."""
+        found = self.indices.get("ascending")
+        if found is None or found.size < n:
+            found = self.indices["ascending"] = np.arange(n + n // 4)
         return found
 
 
@@ -119,10 +134,8 @@ class _Vertices:
 class _Pass:
     """One evaluation of the network."""
 
-    def __init__(self, network: CompiledNetwork, structure: Structure, state: BranchingState) -> None:
-        self.net, self.buffer, self.indices = network._net, network.buffer, network.indices
-        self.graph, self.state = structure, state
-        self.width = self.net.width
+    def __init__(self, net: FoldedNetwork, scratch: Scratch, structure: Structure, state: BranchingState) -> None:
+        self.net, self.scratch, self.graph, self.state = net, scratch, structure, state
 
     def run(self) -> FloatArray:
         net, graph, state = self.net, self.graph, self.state
@@ -135,9 +148,9 @@ class _Pass:
         for i, (to_rows, to_variables) in enumerate(zip(net.to_rows, net.to_variables, strict=True)):
             self._convolve(to_rows, rows, variables, graph.row_offsets, graph.by_row)
             if i == last:
-                own = self.buffer("candidate", chosen.n, self.width)
+                own = self.scratch.matrix("candidate", chosen.n, self.net.width)
                 kernels.copy_rows(variables.embeddings, candidates, variables.position, own)
-                chosen.embed(own, self._each(chosen.n), chosen.n)
+                chosen.embed(own, self.scratch.ascending(chosen.n), chosen.n)
             receivers = chosen if i == last else variables
             self._convolve(to_variables, receivers, rows, graph.variable_offsets, graph.by_variable)
         return self._score(chosen)
@@ -147,31 +160,30 @@ class _Pass:
         graph = self.graph
         if len(self.net.to_rows) > 1:
             return self._everything("row", graph.n_rows), self._everything("variable", graph.n_variables)
-        found, position = self.indices("rows", graph.n_rows), self.indices("row_position", graph.n_rows)
+        found, position = self.scratch.index("rows", graph.n_rows), self.scratch.index("row_position", graph.n_rows)
         edges = (graph.variable_offsets, graph.by_variable.others)
         n = kernels.neighbours(candidates, candidates.size, *edges, NOTHING, found, position)
         rows = _Vertices("row", found, n, position)
         if 2 * n > graph.n_rows:  # nearly every variable is in one of them: do not look
             return rows, self._everything("variable", graph.n_variables)
-        found, position = self.indices("variables", graph.n_variables), self.indices("place", graph.n_variables)
+        found, position = (
+            self.scratch.index("variables", graph.n_variables),
+            self.scratch.index("place", graph.n_variables),
+        )
         edges = (graph.row_offsets, graph.by_row.others)
         n = kernels.neighbours(rows.chosen, n, *edges, candidates, found, position)
         return rows, _Vertices("variable", found, n, position)
 
     def _everything(self, side: str, n: int) -> _Vertices:
-        every = self._each(n)
+        every = self.scratch.ascending(n)
         return _Vertices(side, every, n, every)
-
-    def _each(self, n: int) -> IndexArray:
-        """Return the numbers from 0 to at least ``n`` - 1."""
-        return self.indices("each", n, ascending=True)
 
     def _embed(
         self, vertices: _Vertices, features: FloatArray, norm: Norm, two: tuple[Layer, Layer], *, grouped: bool
     ) -> None:
         features = np.ascontiguousarray(features)
         chosen, group, n = self._groups(vertices, features) if grouped else (vertices.chosen, None, vertices.n)
-        embeddings = self.buffer(vertices.side, n, self.width)
+        embeddings = self.scratch.matrix(vertices.side, n, self.net.width)
         first, second = two
         layers.embed(
             features,
@@ -185,12 +197,12 @@ class _Pass:
             second.bias,
             embeddings,
         )
-        vertices.embed(embeddings, self._each(n) if group is None else group, n)
+        vertices.embed(embeddings, self.scratch.ascending(n) if group is None else group, n)
 
     def _groups(self, vertices: _Vertices, features: FloatArray) -> tuple[IndexArray, IndexArray | None, int]:
         """Return one vertex for each set of equal features, the group of each vertex, and how many groups there are."""
-        first, group = self.indices("first", vertices.n), self.indices("group", vertices.n)
-        table = self.indices("table", 2 << vertices.n.bit_length())
+        first, group = self.scratch.index("first", vertices.n), self.scratch.index("group", vertices.n)
+        table = self.scratch.index("table", 2 << vertices.n.bit_length())
         n = kernels.group_equal(features.view(np.int64), vertices.chosen, vertices.n, table, first, group)
         return (first, group, n) if n else (vertices.chosen, None, vertices.n)
 
@@ -200,16 +212,16 @@ class _Pass:
             self._transform(name, to, layer) for name, layer in (("target", half.target), ("kept", half.own))
         )
         sent = self._transform("sent", of, half.source)
-        updated = self.buffer(f"updated_{to.side}", to.n, self.width)
+        updated = self.scratch.matrix(f"updated_{to.side}", to.n, self.net.width)
         layers.convolve(
             to.chosen, to.group, to.n, offsets, edges.others, edges.values, of.position, target, sent, half.edge, kept,
             half.per_message, self.net.degree_power, half.through, half.update.weight, half.update.bias, updated,
         )  # fmt: skip
-        to.embed(updated, self._each(to.n), to.n)
+        to.embed(updated, self.scratch.ascending(to.n), to.n)
 
     def _transform(self, name: str, vertices: _Vertices, layer: Layer) -> Floats:
         """Send embeddings through a layer without ReLU."""
-        out = self.buffer(name, vertices.n_groups, self.width)
+        out = self.scratch.matrix(name, vertices.n_groups, self.net.width)
         layers.dense(vertices.embeddings, layer.weight, layer.bias, BIAS, LINEAR, out, vertices.n_groups)
         return out
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from gnn_branching.contracts import BranchingState, FloatArray, IndexArray
+from gnn_branching.contracts import BranchingState, IndexArray
 from gnn_branching.policy import kernels
 from gnn_branching.policy.folding import Norm
-from gnn_branching.policy.kernels import Floats
+from gnn_branching.policy.kernels import Floats, Shorts
 
 
 class Structure:
@@ -23,21 +23,28 @@ class Structure:
 
     def __init__(self, state: BranchingState, norm: Norm) -> None:
         self.n_rows, self.n_variables = state.n_rows, state.n_variables
-        self._indices = state.edge_indices.copy()
-        self._values = state.edge_values.copy()
-        rows, variables = self._indices
-        values = ((self._values + norm.shift) * norm.scale).astype(np.float32)
+        self._shift, self._scale = float(norm.shift[0]), float(norm.scale[0])
+        rows, variables = state.edge_indices
+        values = ((state.edge_values + self._shift) * self._scale).astype(np.float32)
         self.row_offsets = _offsets(rows, self.n_rows)
         self.variable_offsets = _offsets(variables, self.n_variables)
         self.by_row = _transposed(rows, variables, values, self.row_offsets)
         self.by_variable = _transposed(variables, rows, values, self.variable_offsets)
 
     def fits(self, state: BranchingState) -> bool:
-        """Return whether a state has exactly these edges."""
+        """Return whether a state has these edges, in the order of their rows, with the same normalised values."""
+        known, (rows, variables) = self.by_row, state.edge_indices
         return (
-            (state.n_rows, state.n_variables, state.n_edges) == (self.n_rows, self.n_variables, self._values.size)
-            and kernels.same(_bits(state.edge_values), _bits(self._values))
-            and kernels.same(_bits(state.edge_indices), _bits(self._indices))
+            (state.n_rows, state.n_variables, state.n_edges) == (self.n_rows, self.n_variables, known.values.size)
+        ) and kernels.unchanged(
+            rows,
+            variables,
+            state.edge_values,
+            self._shift,
+            self._scale,
+            self.row_offsets,
+            known.others,
+            known.values,
         )
 
 
@@ -45,18 +52,14 @@ class Edges:
     """Edges in the order of one side.
 
     Attributes:
-        others: int64, (n_edges,): the end on the other side.
+        others: int32, (n_edges,): the end on the other side.
         values: float32, (n_edges,).
     """
 
     __slots__ = ("others", "values")
 
-    def __init__(self, others: IndexArray, values: Floats) -> None:
+    def __init__(self, others: Shorts, values: Floats) -> None:
         self.others, self.values = others, values
-
-
-def _bits(array: FloatArray | IndexArray) -> IndexArray:
-    return np.ascontiguousarray(array).reshape(-1).view(np.int64)
 
 
 def _offsets(index: IndexArray, n: int) -> IndexArray:
@@ -67,6 +70,6 @@ def _offsets(index: IndexArray, n: int) -> IndexArray:
 
 
 def _transposed(keys: IndexArray, others: IndexArray, values: Floats, offsets: IndexArray) -> Edges:
-    edges = Edges(np.empty_like(others), np.empty_like(values))
+    edges = Edges(np.empty(others.size, dtype=np.int32), np.empty_like(values))
     kernels.transpose(keys, others, values, offsets.copy(), edges.others, edges.values)
     return edges

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -171,10 +172,20 @@ def test_memory_does_not_grow() -> None:
     states: list[BranchingState] = [make_state(n_rows=30 + i, n_edges=200 + i, seed=i) for i in range(20)]
     for state in states:
         fast.logits(state)
-    held = {name: array.nbytes for name, array in fast._buffers.items()}
+    held = {name: array.nbytes for name, array in fast._scratch.buffers.items()}
     for state in states * 3:
         fast.logits(state)
-    assert {name: array.nbytes for name, array in fast._buffers.items()} == held
+    assert {name: array.nbytes for name, array in fast._scratch.buffers.items()} == held
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    fast = compiled(make_network(ModelConfig()))
+    states = [make_state(n_rows=600, n_variables=900, n_edges=20_000, n_candidates=300, seed=seed) for seed in range(8)]
+    expected = [fast.logits(state) for state in states]
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(20):
+            for logits, alone in zip(threads.map(fast.logits, states), expected, strict=True):
+                np.testing.assert_array_equal(logits, alone)
 
 
 def test_runs_without_torch() -> None:

@@ -1,0 +1,313 @@
+"""The network's layers for one CPU thread, compiled to the widest vectors of the machine.
+
+OpenBLAS does not know every processor, decides by itself on threads, and needs a second pass for bias and ReLU. The
+layers of a policy are small and of fixed width, so that one register tile, written in LLVM's vector types, serves them
+all: it runs at the processor's peak rate of multiply-adds and never starts a thread. Layers that follow each other go
+through a block of vertices at a time, so that what lies between them stays in the first cache.
+
+All of it is one module, as Numba's cache notices changes of the file a function is in, and of no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import llvmlite.binding  # type: ignore[import-untyped]
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from gnn_branching.policy.kernels import Doubles, Floats, Integers, Shorts, compiled
+
+TILE_ROWS = 6
+"""Rows of a tile; every buffer has a multiple of them, as what lies beyond the last one is computed and ignored."""
+TILE_VECTORS = 2
+"""Vectors side by side in a tile: 6 × 2 sums hide the latency of a multiply-add and fit into 16 registers."""
+
+
+def _floats_per_vector() -> int:
+    features = llvmlite.binding.get_host_cpu_features()
+    if features.get("avx512f"):
+        return 16
+    return 8 if features.get("avx2") else 4
+
+
+VECTOR_FLOATS = _floats_per_vector()
+TILE_COLUMNS = TILE_VECTORS * VECTOR_FLOATS
+"""Columns of a tile; every layer's width is padded with zeros to a multiple of them."""
+
+BLOCK_ROWS = 8 * TILE_ROWS
+"""Vertices that go through several layers at once."""
+RELU, LINEAR = 0.0, -np.inf
+"""Floors of a dense layer's output."""
+BIAS, ROWS = 0, 1
+"""Whether a dense layer adds one row to all its outputs, or to each its own."""
+
+
+class VectorCode:
+    """Emits loads, stores and arithmetic on vectors of float32."""
+
+    def __init__(self, builder: ir.IRBuilder) -> None:
+        self.builder = builder
+        self.vector = ir.VectorType(ir.FloatType(), VECTOR_FLOATS)
+        self._multiply_add = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
+            builder.module, ir.FunctionType(self.vector, [self.vector] * 3), f"llvm.fma.v{VECTOR_FLOATS}f32"
+        )
+
+    def row(self, array, index, column) -> ir.Value:  # type: ignore[no-untyped-def]
+        """Point at an entry of a contiguous matrix."""
+        stride = self.builder.extract_value(array.shape, 1)
+        return self.builder.gep(array.data, [self.builder.add(self.builder.mul(index, stride), column)])
+
+    def load(self, start: ir.Value) -> list[ir.Value]:
+        """Load the vectors of a tile's row."""
+        return [self.builder.load(self._at(start, j), align=4) for j in range(TILE_VECTORS)]
+
+    def store(self, values: Sequence[ir.Value], start: ir.Value) -> None:
+        """Store the vectors of a tile's row."""
+        for j, value in enumerate(values):
+            self.builder.store(value, self._at(start, j), align=4)
+
+    def variables(self, values: Sequence[ir.Value]) -> list[ir.Value]:
+        """Keep values that loops change; LLVM puts them into registers."""
+        slots = [cgutils.alloca_once(self.builder, self.vector) for _ in values]  # type: ignore[no-untyped-call]
+        for value, slot in zip(values, slots, strict=True):
+            self.builder.store(value, slot)
+        return slots
+
+    def multiply_add(self, left: ir.Value, right: ir.Value, summand: ir.Value) -> ir.Value:
+        """Compute ``left * right + summand``, rounded once."""
+        return self.builder.call(self._multiply_add, [left, right, summand])
+
+    def at_least(self, value: ir.Value, lowest: ir.Value) -> ir.Value:
+        """Compute the maximum; a NaN stays one."""
+        return self.builder.select(self.builder.fcmp_ordered("<", value, lowest), lowest, value)
+
+    def spread(self, number: ir.Value) -> ir.Value:
+        """Copy a number into every lane."""
+        index = ir.IntType(32)
+        undefined = ir.Constant(self.vector, ir.Undefined)
+        lone = self.builder.insert_element(undefined, number, ir.Constant(index, 0))
+        zeros = ir.Constant(ir.VectorType(index, VECTOR_FLOATS), [0] * VECTOR_FLOATS)
+        return self.builder.shuffle_vector(lone, undefined, zeros)
+
+    def _at(self, start: ir.Value, position: int) -> ir.Value:
+        offset = ir.Constant(ir.IntType(64), position * VECTOR_FLOATS)
+        return self.builder.bitcast(self.builder.gep(start, [offset]), self.vector.as_pointer())
+
+
+def arrays_of(context, builder, kinds, arguments, positions) -> list[Any]:  # type: ignore[no-untyped-def]
+    """Unpack the array arguments of an intrinsic at some positions."""
+    return [context.make_array(kinds[i])(context, builder, arguments[i]) for i in positions]
+
+
+@intrinsic
+def _tile(typing_context, x, x_row, weight, start, step, column, floor, out):  # type: ignore[no-untyped-def]
+    """Set ``TILE_ROWS`` × ``TILE_COLUMNS`` outputs to ``max(x @ weight + start, floor)``, a NaN to NaN."""
+    signature = types.void(x, types.intp, weight, start, types.intp, types.intp, types.float32, out)
+    return signature, _emit_tile
+
+
+def _emit_tile(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    """Emit the whole tile; everything of it stays in registers."""
+    code = VectorCode(builder)
+    x, weight, start, out = arrays_of(context, builder, signature.args, arguments, (0, 2, 3, 7))
+    _, first, _, _, step, column, floor, _ = arguments
+    numbers = [builder.add(first, ir.Constant(first.type, i)) for i in range(TILE_ROWS)]
+    zero = ir.Constant(first.type, 0)
+    sums = [code.variables(code.load(code.row(start, builder.mul(i, step), column))) for i in numbers]
+    rows = [code.row(x, i, zero) for i in numbers]
+    with cgutils.for_range(builder, builder.extract_value(weight.shape, 0)) as loop:
+        weights = code.load(code.row(weight, loop.index, column))
+        for row, row_sums in zip(rows, sums, strict=True):
+            value = code.spread(builder.load(builder.gep(row, [loop.index])))
+            for part, total in zip(weights, row_sums, strict=True):
+                builder.store(code.multiply_add(value, part, builder.load(total)), total)
+    lowest = code.spread(floor)
+    for i, row_sums in zip(numbers, sums, strict=True):
+        code.store([code.at_least(builder.load(total), lowest) for total in row_sums], code.row(out, i, column))
+    return context.get_dummy_value()
+
+
+@compiled("void(M, M, M, n, f, M, n)")
+def dense(x: Floats, weight: Floats, start: Floats, step: int, floor: float, out: Floats, n_rows: int) -> None:
+    """Set ``out[:n]`` to ``max(x[:n] @ weight + start, floor)``.
+
+    Args:
+        x: (capacity, n_inputs or more), capacity a multiple of ``TILE_ROWS``.
+        weight: (n_inputs, width), width a multiple of ``TILE_COLUMNS``.
+        start: What is added: a bias, (1, width), or a row for each of ``x``, (capacity, width).
+        step: 0 for a bias, 1 for rows.
+        floor: 0 for a ReLU, minus infinity for none.
+        out: (capacity, width).
+        n_rows: Rows wanted; up to ``TILE_ROWS`` - 1 more are written.
+    """
+    for row in range(0, n_rows, TILE_ROWS):
+        for column in range(0, weight.shape[1], TILE_COLUMNS):
+            _tile(x, row, weight, start, step, column, floor, out)  # type: ignore[call-arg]
+
+
+@intrinsic
+def _receive(  # type: ignore[no-untyped-def]
+    typing_context, target, group, source, position, others, values, begin, end, edge, own, bias, share, column,
+    sums, start, row,
+):  # fmt: skip
+    """Set ``TILE_COLUMNS`` of row ``row`` of ``sums`` and ``start``, see :func:`aggregate`; a NaN stays one."""
+    number, edges = types.intp, (position, others, values, types.intp, types.intp)
+    signature = types.void(
+        target, number, source, *edges, edge, own, bias, types.float32, number, sums, start, number
+    )  # fmt: skip
+    return signature, _emit_receive
+
+
+def _emit_receive(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    code = VectorCode(builder)
+    target, source, position, others, values, edge, own, bias, sums, start = arrays_of(
+        context, builder, signature.args, arguments, (0, 2, 3, 4, 5, 8, 9, 10, 13, 14)
+    )
+    group, begin, end, share, column, row = (arguments[i] for i in (1, 6, 7, 11, 12, 15))
+    zero = code.spread(ir.Constant(ir.FloatType(), 0.0))
+    bases, slopes = code.load(code.row(target, group, column)), code.load(builder.gep(edge.data, [column]))
+    totals = code.variables([zero] * TILE_VECTORS)
+    with cgutils.for_range_slice(builder, begin, end, ir.Constant(begin.type, 1), inc=True) as (index, _):
+        other = builder.sext(builder.load(builder.gep(others.data, [index])), begin.type)
+        sent = code.load(code.row(source, builder.load(builder.gep(position.data, [other])), column))
+        value = code.spread(builder.load(builder.gep(values.data, [index])))
+        for base, slope, part, total in zip(bases, slopes, sent, totals, strict=True):
+            message = builder.fadd(code.multiply_add(value, slope, base), part)
+            builder.store(builder.fadd(builder.load(total), code.at_least(message, zero)), total)
+    factor = code.spread(share)
+    n_biases = builder.fmul(factor, code.spread(builder.sitofp(builder.sub(end, begin), ir.FloatType())))
+    code.store([builder.fmul(builder.load(total), factor) for total in totals], code.row(sums, row, column))
+    kept = zip(code.load(builder.gep(bias.data, [column])), code.load(code.row(own, group, column)), strict=True)
+    code.store([code.multiply_add(n_biases, part, rest) for part, rest in kept], code.row(start, row, column))
+    return context.get_dummy_value()
+
+
+@compiled("void(I, I, n, n, I, S, F, I, M, M, F, M, F, d, M, M)")
+def aggregate(
+    chosen: Integers,
+    group: Integers,
+    first: int,
+    last: int,
+    offsets: Integers,
+    others: Shorts,
+    values: Floats,
+    position: Integers,
+    target: Floats,
+    source: Floats,
+    edge: Floats,
+    own: Floats,
+    bias: Floats,
+    degree_power: float,
+    sums: Floats,
+    start: Floats,
+) -> None:
+    """Sum ``relu(target + source + value * edge)`` over each vertex's edges, over ``degree ** degree_power``.
+
+    Args:
+        chosen: Vertices that receive.
+        group: Row of ``target`` and ``own`` of each of them.
+        first: Place in ``chosen`` of the first one of this block; it has row 0 of ``sums`` and ``start``.
+        last: Place after the last one.
+        offsets: Where each vertex's edges start.
+        others: The other end of each edge.
+        values: The normalised value of each edge.
+        position: Row of ``source`` of each sending vertex.
+        target: (·, width).
+        source: (·, width).
+        edge: (width,).
+        own: (·, width): what the vertex itself contributes to the next layer.
+        bias: (width,): what each message contributes to the next layer, whatever it says.
+        degree_power: 0 for a sum, 1 for a mean.
+        sums: (·, width), written: the result.
+        start: (·, width), written: ``own`` and the biases, what the next layer adds to the sums it transforms.
+    """
+    for i in range(first, last):
+        begin, end = offsets[chosen[i]], offsets[chosen[i] + 1]
+        share = np.float32(1)
+        if degree_power != 0.0 and end > begin:
+            share = np.float32((end - begin) ** -degree_power)
+        for column in range(0, edge.size, TILE_COLUMNS):
+            _receive(  # type: ignore[call-arg]
+                target, group[i], source, position, others, values, begin, end, edge, own, bias, share, column,
+                sums, start, i - first,
+            )  # fmt: skip
+
+
+@compiled("void(N, I, n, D, D, M, M, M, M, M)")
+def embed(
+    features: Doubles,
+    chosen: Integers,
+    n_chosen: int,
+    shift: Doubles,
+    scale: Doubles,
+    first_weight: Floats,
+    first_bias: Floats,
+    second_weight: Floats,
+    second_bias: Floats,
+    out: Floats,
+) -> None:
+    """Send the chosen vertices' features, normalised in float64, then rounded to float32, through two ReLU layers."""
+    inputs = np.zeros((BLOCK_ROWS, features.shape[1]), dtype=np.float32)
+    between = np.empty((BLOCK_ROWS, out.shape[1]), dtype=np.float32)
+    for first in range(0, n_chosen, BLOCK_ROWS):
+        n = min(BLOCK_ROWS, n_chosen - first)
+        for i in range(n):
+            for k in range(features.shape[1]):
+                inputs[i, k] = np.float32((features[chosen[first + i], k] + shift[k]) * scale[k])
+        dense(inputs, first_weight, first_bias, BIAS, RELU, between, n)
+        dense(between, second_weight, second_bias, BIAS, RELU, out[first:], n)
+
+
+@compiled("void(I, I, n, I, S, F, I, M, M, F, M, F, d, M, M, M, M)")
+def convolve(
+    chosen: Integers,
+    group: Integers,
+    n_chosen: int,
+    offsets: Integers,
+    others: Shorts,
+    values: Floats,
+    position: Integers,
+    target: Floats,
+    source: Floats,
+    edge: Floats,
+    own: Floats,
+    bias: Floats,
+    degree_power: float,
+    through: Floats,
+    update_weight: Floats,
+    update_bias: Floats,
+    out: Floats,
+) -> None:
+    """Aggregate messages (see :func:`aggregate`), and send them through the two update layers."""
+    sums, start, between = (
+        np.zeros((BLOCK_ROWS, edge.size), dtype=np.float32),
+        np.zeros((BLOCK_ROWS, edge.size), dtype=np.float32),
+        np.empty((BLOCK_ROWS, edge.size), dtype=np.float32),
+    )
+    for first in range(0, n_chosen, BLOCK_ROWS):
+        n = min(BLOCK_ROWS, n_chosen - first)
+        aggregate(
+            chosen, group, first, first + n, offsets, others, values, position, target, source, edge, own, bias,
+            degree_power, sums, start,
+        )  # fmt: skip
+        dense(sums, through, start, ROWS, RELU, between, n)
+        dense(between, update_weight, update_bias, BIAS, RELU, out[first:], n)
+
+
+@compiled("void(M, n, M, M, F, D)")
+def score(embeddings: Floats, n_chosen: int, weight: Floats, bias: Floats, direction: Floats, out: Doubles) -> None:
+    """Send embeddings through a ReLU layer, and set ``out`` to its product with ``direction``, summed in float64."""
+    hidden = np.empty((BLOCK_ROWS, direction.size), dtype=np.float32)
+    for first in range(0, n_chosen, BLOCK_ROWS):
+        n = min(BLOCK_ROWS, n_chosen - first)
+        dense(embeddings[first:], weight, bias, BIAS, RELU, hidden, n)
+        for i in range(n):
+            total = 0.0
+            for k in range(direction.size):
+                total += np.float64(hidden[i, k]) * np.float64(direction[k])
+            out[first + i] = total
