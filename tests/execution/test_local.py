@@ -17,12 +17,14 @@ from gnn_branching.execution.protocol import Executor, JobOutcome
 from tests.execution import jobs
 
 INTERRUPTED = """
+import signal
 import sys
 from contextlib import closing
 from gnn_branching.execution import LocalExecutor, outcomes_of
 from tests.execution.jobs import note_and_sleep
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
     with closing(outcomes_of(LocalExecutor(workers=2), note_and_sleep, [sys.argv[1]] * 2)) as outcomes:
         list(outcomes)
 """

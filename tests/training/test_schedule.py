@@ -53,7 +53,7 @@ def run(config: TrainingConfig, losses: list[float]) -> tuple[list[float], list[
     for number, loss in enumerate(losses, start=1):
         progress.add_epoch(epoch(number, loss, is_best=progress.improves(loss)), config)
         rates.append(learning_rate(config, step=0, n_steps=1, n_drops=progress.n_drops))
-        stops.append(progress.out_of_patience(config))
+        stops.append(progress.stops_early(config))
     return rates, stops
 
 
