@@ -12,7 +12,7 @@ from enum import StrEnum
 from itertools import groupby
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table as TerminalTable
 from rich.text import Text
 
@@ -193,7 +193,22 @@ def to_terminal(table: Table) -> Group:
     return Group(*blocks, Text(table.note, style="dim"))
 
 
-def _terminal_block(title: str, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> TerminalTable:
+@dataclass(frozen=True, slots=True)
+class _Fitting:
+    """A table that sets its columns closer where the terminal is too narrow."""
+
+    table: TerminalTable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render for a width."""
+        # Twice: rich shares out the width so that narrow columns lose a character before wide ones wrap.
+        n_gaps = 2 * (len(self.table.columns) - 1)
+        if self.table.__rich_measure__(console, options).minimum + n_gaps > options.max_width:
+            self.table.padding = (0, 0, 0, 0)
+        yield self.table
+
+
+def _terminal_block(title: str, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> _Fitting:
     styles = {Tone.GOOD: "bold green", Tone.BAD: "bold red", Tone.MUTED: "dim", Tone.PLAIN: ""}
     shown = TerminalTable(
         title=title,
@@ -213,7 +228,7 @@ def _terminal_block(title: str, columns: Sequence[Column], rows: Iterable[Sequen
             shown.add_column(column.title, min_width=min(max(widths), MAX_KEPT_WIDTH))
     for row in rows:
         shown.add_row(*(Text(cell.text, style=styles[cell.tone]) for cell in row))
-    return shown
+    return _Fitting(shown)
 
 
 def to_markdown(table: Table) -> str:

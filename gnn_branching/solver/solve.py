@@ -120,6 +120,9 @@ def collect_figures(
 ) -> SolveFigures:
     """Read the figures of a finished solve from a model."""
     n_tree_nodes = int(model.getNTotalNodes())
+    # SCIP refuses the question, loudly, where a solve ended in presolving: no node, no strong branching.
+    branched = model.getStage() in (pyscipopt.SCIP_STAGE.SOLVING, pyscipopt.SCIP_STAGE.SOLVED)
+    n_strong_branching_lp_iterations = int(model.getNStrongbranchLPIterations()) if branched else 0
     return SolveFigures(
         status=solve_status(model),
         wall_seconds=wall_seconds,
@@ -127,8 +130,8 @@ def collect_figures(
         root_seconds=root_seconds,
         n_tree_nodes=n_tree_nodes,
         n_fair_nodes=n_tree_nodes + 2 * (n_free_reductions(model) + rule.n_reductions),
-        n_lp_iterations=int(model.getNLPIterations() + model.getNStrongbranchLPIterations()),
-        n_strong_branching_lp_iterations=int(model.getNStrongbranchLPIterations()),
+        n_lp_iterations=int(model.getNLPIterations()) + n_strong_branching_lp_iterations,
+        n_strong_branching_lp_iterations=n_strong_branching_lp_iterations,
         primal_bound=bound(model, model.getPrimalbound()),
         dual_bound=bound(model, model.getDualbound()),
         primal_dual_integral=float(model.getPrimalDualIntegral()),
@@ -155,7 +158,8 @@ def n_free_reductions(model: pyscipopt.Model) -> int:
         file = Path(folder) / "statistics.json"
         model.writeStatisticsJson(str(file))
         # SCIP prints infinities that JSON does not know; none of them is among the figures read here.
-        rules = json.loads(file.read_text())["branchrules"]["plugins"]
+        # A solve that ends in presolving has no branching rules in its statistics.
+        rules = json.loads(file.read_text()).get("branchrules", {"plugins": {}})["plugins"]
     total = 0
     for name, figures in rules.items():
         if name not in (RULE_NAME, CLOCK_NAME):

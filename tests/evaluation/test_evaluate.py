@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from gnn_branching.evaluation.plan import PolicySpec, ResourceLimits, SolveJob, 
 from gnn_branching.evaluation.results import read_results
 from gnn_branching.evaluation.sources import read_sources
 from gnn_branching.solver.generation import write_generated
+from gnn_branching.solver.settings import SolveLimits
+from gnn_branching.solver.solve import solve_instance
 
 LIMITS = ResourceLimits(time_limit_seconds=60.0, memory_limit_mib=2048)
 TOYS = EvaluationRequest(
@@ -134,3 +137,46 @@ def test_a_node_limit_and_a_missing_file_are_rows(set_covers: tuple[InstanceFile
     assert statuses["cover-1.lp", "pscost"].status is SolveStatus.NODE_LIMIT
     assert "does not exist" in statuses["missing.lp", "pscost"].detail
     assert "SCIP has no branching rule 'nonsense'" in statuses["cover-1.lp", "nonsense"].detail
+
+
+@pytest.mark.slow
+def test_a_time_limit_in_scip_is_a_row_with_figures(set_covers: tuple[InstanceFile, ...], tmp_path: Path) -> None:
+    request = EvaluationRequest(
+        instances=set_covers[:1],
+        policies=(PolicySpec(name="pscost"),),
+        limits=replace(LIMITS, time_limit_seconds=0.02),
+    )
+    for record in evaluate(request, tmp_path).records:
+        assert record.status is SolveStatus.TIME_LIMIT
+        assert record.figures is not None
+        assert record.figures.wall_seconds > 0
+    lines = json.loads((tmp_path / "summary.json").read_text())["results"]
+    assert [(line["solved"], line["timeouts"], line["time_seconds"]) for line in lines] == [
+        (0, 1, pytest.approx(0.02, rel=1e-9)),
+        (0, 1, pytest.approx(0.02, rel=1e-9)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("Minimize\n obj: x + y\nSubject To\n c: x + y >= 1\nBinary\n x y\nEnd\n", SolveStatus.OPTIMAL),
+        ("Minimize\n obj: x\nSubject To\n c: x >= 2\nBinary\n x\nEnd\n", SolveStatus.INFEASIBLE),
+    ],
+)
+def test_what_presolving_settles_has_figures(text: str, status: SolveStatus, tmp_path: Path) -> None:
+    (tmp_path / "m.lp").write_text(text)
+    figures = solve_instance(tmp_path / "m.lp", rule="relpscost", settings="default", seed=0, limits=SolveLimits())
+    assert figures.status is status
+    assert (figures.n_tree_nodes, figures.n_fair_nodes, figures.n_strong_branching_lp_iterations) == (0, 0, 0)
+
+
+def test_a_time_limit_within_presolving_has_figures(
+    small_instances: Mapping[str, list[Path]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    limits = SolveLimits(time_limit_seconds=1e-6)
+    path = small_instances["set-cover"][0]
+    figures = solve_instance(path, rule="pscost", settings="paper", seed=0, limits=limits)
+    assert figures.status is SolveStatus.TIME_LIMIT
+    assert figures.n_tree_nodes == 0
+    assert "ERROR" not in capfd.readouterr().err, "SCIP was asked what it does not know at this stage"

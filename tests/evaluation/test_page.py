@@ -206,3 +206,21 @@ def test_hostile_names_stay_text(page: Any) -> None:
     """The diagnostics' statement holds markup; it must be shown, not obeyed."""
     cell = page.execute_script("return document.querySelector('#table-findings-0 td:last-child').innerHTML")
     assert cell == "&lt;b&gt;Not markup&lt;/b&gt;"
+
+
+def test_few_cards_share_the_first_screen_with_their_picture(driver: Any, tmp_path: Path) -> None:
+    rows = [row for row in made_up_rows() if row.family == "set-cover"]
+    write_everything(tmp_path, rows)
+    write_report([tmp_path], tmp_path / "report.html")
+    emulate(driver)
+    driver.get((tmp_path / "report.html").as_uri())
+    assert driver.get_log("browser") == []
+    heads = driver.execute_script("return [...document.querySelectorAll('#table-outcome th')].map(e => e.innerText)")
+    assert not any("Instances" in head for head in heads), "one kind of instances is said by the title"
+    card, picture = (
+        driver.execute_script("return document.querySelector(arguments[0]).getBoundingClientRect().toJSON()", place)
+        for place in (".card", "#figure-ratios")
+    )
+    assert picture["left"] > card["right"]
+    assert picture["bottom"] < 900
+    assert driver.execute_script("return document.querySelectorAll('#figure-ratios').length") == 1

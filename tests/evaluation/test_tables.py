@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 
 import pytest
 from records import failed, solved
@@ -106,6 +107,20 @@ def test_every_table_prints_everywhere(table: Table) -> None:
     latex = to_latex(table)
     assert latex.count(r"\\") == 1 + len(table.rows)
     assert "a_b" not in latex.replace(r"a\_b", "")
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: str(table.name))
+def test_eighty_columns_are_enough_for_every_figure(table: Table) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    console.print(to_terminal(table))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    letters = re.sub(r"\s", "", shown)
+    for row in table.rows:
+        for cell, column in zip(row, table.columns, strict=True):
+            if column.is_number and "[" not in cell.text:
+                assert re.sub(r"\s", "", cell.text) in letters, (column.title, cell.text)
+            elif column.is_number:
+                assert all(part in letters for part in cell.text.split()), (column.title, cell.text)
 
 
 def test_csv_carries_full_numbers_and_intervals() -> None:
