@@ -154,7 +154,7 @@ def test_no_sideways_scrolling_on_narrow_screens(page: Any, width: int) -> None:
 
 
 LUMINANCE = """
-    const canvas = document.createElement('canvas').getContext('2d');
+    const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
     const light = (color) => {
         canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
         const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].map(v => v / 255)
