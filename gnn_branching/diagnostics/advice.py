@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -64,16 +65,19 @@ class Advice:
 
 
 def learning_rate_advice(lambda_max: float, ceiling: float, used: float, optimizer: str) -> Advice:
-    """Compare the learning rate used with the measured stability ceiling."""
+    """Compare the highest learning rate used with the measured stability ceiling."""
     known = math.isfinite(ceiling) and ceiling > 0
     verb = "keep" if used <= ceiling else "lower"
     return Advice(
         topic=Topic.LEARNING_RATE,
-        recommendation=f"{verb} the learning rate {used:.3g}: local ceiling {ceiling:.3g}" if known else "no advice",
+        recommendation=f"{verb} the highest learning rate {used:.3g}: local ceiling {ceiling:.3g}"
+        if known
+        else "no advice",
         measured=f"largest (preconditioned) Hessian eigenvalue {lambda_max:.4g} at these weights",
         assumptions_met=known,
         assumptions=f"{optimizer} on a quadratic with this curvature; kinks of ReLUs and gradient noise are left out",
-        record="on quadratics half the ceiling converges and three times the ceiling diverges (tests)",
+        record="on quadratics half the ceiling converges and three times the ceiling diverges (tests); "
+        "on past trainings: docs/results/learning-rate.md",
         high=ceiling,
     )
 
@@ -121,8 +125,17 @@ def epochs_advice(prediction: Forecast, past: BackTest) -> Advice:
     )
 
 
-def early_stop_advice(ratio: LocalRatio, epsilon: float) -> Advice:
-    """Say whether PL*_ε still asks for progress."""
+def early_stop_advice(
+    ratio: LocalRatio, epsilon: float, valid_losses: Sequence[float] = (), stopped: int | None = None
+) -> Advice:
+    """Say whether PL*_ε still asks for progress.
+
+    Args:
+        ratio: At the trained weights.
+        epsilon: Excess loss, in nats, that is good enough.
+        valid_losses: Of the run's epochs.
+        stopped: Epoch after which the rule of ``--stop pl-star`` would have stopped the run; None if never.
+    """
     done = ratio.excess < epsilon
     todo = f"stop: excess loss below {epsilon:.3g}" if done else f"go on: excess loss above {epsilon:.3g}"
     return Advice(
@@ -131,7 +144,20 @@ def early_stop_advice(ratio: LocalRatio, epsilon: float) -> Advice:
         measured=f"excess loss {ratio.excess:.4g}, local PL ratio {ratio.mu:.4g} on the probe",
         assumptions_met=True,
         assumptions="the probe stands for the training set; validation is judged apart",
+        record=_early_stop_record(valid_losses, stopped),
         high=epsilon,
+    )
+
+
+def _early_stop_record(valid_losses: Sequence[float], stopped: int | None) -> str:
+    if not valid_losses:
+        return "no epoch to replay the rule of --stop pl-star on"
+    if stopped is None:
+        return f"the rule of --stop pl-star would not have stopped the {len(valid_losses)} epochs of this run"
+    lost = min(valid_losses[:stopped]) - min(valid_losses)
+    return (
+        f"the rule of --stop pl-star would have stopped this run after epoch {stopped} of {len(valid_losses)}, "
+        f"at a validation loss {lost:.3g} nats above the best"
     )
 
 
@@ -150,6 +176,8 @@ def batch_size_advice(noise: NoiseScale, trace: float, lambda_max: float) -> Adv
         f"tr(H)/λmax {trace / lambda_max:.4g}, {noise.n_samples} samples",
         assumptions_met=known and math.isfinite(noise.high),
         assumptions="local curvature and noise at these weights; samples are independent",
+        record="on least squares eight times the critical batch gains less than a factor of 2 (theory liu2020); "
+        "not tested on trainings of this network",
         low=low,
         high=high,
     )
@@ -167,6 +195,7 @@ def width_advice(spectrum: Spectrum, floor: IrreducibleLoss, ratio: LocalRatio) 
         f"{spectrum.low_residual_share:.1%}; effective rank {spectrum.effective_rank:.1f} of {spectrum.n_free}",
         assumptions_met=spectrum.n_free > 0,
         assumptions="the probe's tangent kernel at these weights; indistinguishable candidates are ruled out first",
+        record="not tested on trainings of this network",
     )
 
 
@@ -184,6 +213,7 @@ def regime_advice(measured: Linearity) -> Advice:
         f"{measured.linearisation_error:.3g}, alignment {measured.start_alignment:.3g} → {measured.end_alignment:.3g}",
         assumptions_met=measured.finding().verdict is not Verdict.NOT_APPLICABLE,
         assumptions="the theorem of Li, Ma, Zhang does not transfer to graph networks; the measures do",
+        record="linear models are found lazy however far they move, small networks leave the regime (tests)",
     )
 
 
@@ -199,6 +229,7 @@ def interpolation_advice(path: Interpolation) -> Advice:
         measured=f"largest rise {path.rise:.3g} over {len(path.alphas)} points, distance {path.distance:.3g}",
         assumptions_met=True,
         assumptions="an anomaly flag: no theorem covers the cross-entropy; normalisation frozen",
+        record="it flags the barrier between a network and its own permutation (theory lucas2021)",
     )
 
 
@@ -214,6 +245,7 @@ def dropout_advice(gap: DropoutGap, ratio: LocalRatio, drop_probability: float) 
         f"drop probability {drop_probability}",
         assumptions_met=gap.low <= gap.high,
         assumptions="masks on the inputs of the head's last layer, weights fixed",
+        record="on shallow linear networks it is the closed form (tests); not tested on trainings of this network",
         low=gap.low,
         high=gap.high,
     )

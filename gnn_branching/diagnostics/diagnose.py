@@ -14,6 +14,8 @@ from torch import Tensor
 
 from gnn_branching.contracts import InputError, Sample
 from gnn_branching.diagnostics import advice as advise
+from gnn_branching.diagnostics.budget import ProbeKind
+from gnn_branching.diagnostics.early_stop import PlStarRule, stopping_epoch
 from gnn_branching.diagnostics.finding import Finding
 from gnn_branching.diagnostics.forecast import LEAST_EPOCHS, BackTest, back_test, forecast
 from gnn_branching.diagnostics.irreducible import IrreducibleLoss, candidate_colours, irreducible_loss
@@ -182,10 +184,12 @@ def _advice(
     past: BackTest | None,
     epsilon: float,
 ) -> tuple[advise.Advice, ...]:
-    end = found.end
+    end, valid_losses = found.end, [epoch.valid_loss for epoch in run.history]
+    gradients = [probe for probe in run.probes if probe.kind == ProbeKind.GRADIENT]
+    stopped = stopping_epoch(PlStarRule(epsilon=epsilon), gradients, valid_losses)
     items = [
         advise.irreducible_advice(floor, end.ratio),
-        advise.early_stop_advice(end.ratio, epsilon),
+        advise.early_stop_advice(end.ratio, epsilon, valid_losses, stopped),
         advise.batch_size_advice(found.noise, found.trace, end.hessian_lambda_max),
         advise.width_advice(end.spectrum, floor, end.ratio),
         advise.regime_advice(found.linearity),
@@ -194,7 +198,7 @@ def _advice(
     if run.history:
         ceiling = run.ceiling()
         ceiling = ceiling if math.isfinite(ceiling) else momentum_ceiling(end.hessian_lambda_max)
-        rate = run.history[-1].learning_rate
+        rate = max(epoch.learning_rate for epoch in run.history)
         items.append(advise.learning_rate_advice(end.hessian_lambda_max, ceiling, rate, run.optimizer))
     if past is not None:
         target = floor.floor + TARGET_SHARE * (min(losses) - floor.floor)
@@ -206,6 +210,12 @@ def _advice(
 
 PICTURES = ("training.png", "kernel.png", "interpolation.png")
 """Pictures of a report."""
+TRACKED = {
+    "mu": "local PL ratio μ",
+    "hessian_lambda_max": "sharpness λmax(H)",
+    "kernel_lambda_max": "λmax of the tangent kernel",
+}
+"""Tracked numbers that are drawn."""
 
 
 def _write(diagnosis: Diagnosis, run: DiagnosableRun, out: Path) -> None:
@@ -228,6 +238,8 @@ def numbers(found: Measurement) -> dict[str, float]:
     """Return the measured numbers by name, flat."""
     flat = {"hessian_trace_end": found.trace, "noise_scale_end": found.noise.value, "distance": found.path.distance}
     flat["distance_without_biases"] = found.path.distance_without_biases
+    flat["sample_kernel_lambda_max_end"] = found.sample_spectrum.lambda_max
+    flat["sample_kernel_effective_rank_end"] = found.sample_spectrum.effective_rank
     for label, moment in (("start", found.start), ("end", found.end)):
         flat |= {
             f"loss_{label}": moment.ratio.loss,
@@ -247,6 +259,7 @@ def numbers(found: Measurement) -> dict[str, float]:
         "linearisation_error": moved.linearisation_error,
         "alignment_start": moved.start_alignment,
         "alignment_end": moved.end_alignment,
+        "linearised_loss_end": moved.linearised_loss,
         "interpolation_rise": found.path.rise,
     }
 
@@ -273,23 +286,31 @@ def _training_panels(run: DiagnosableRun, floor: float) -> list[Panel]:
         Curve(x=[1, max(1, len(epochs))], y=[floor, floor], label="floor of the probe", dashed=True),
     ]
     tracked = []
-    for name in ("mu", "hessian_lambda_max", "kernel_lambda_max"):
+    for name, label in TRACKED.items():
         points = [(p.step, p.values[name]) for p in run.probes if name in p.values]
         if points:
-            tracked.append(Curve(x=[x for x, _ in points], y=[y for _, y in points], label=name, marked=True))
+            tracked.append(Curve(x=[x for x, _ in points], y=[y for _, y in points], label=label, marked=True))
     return [
         Panel(title="Loss", x_label="epoch", y_label="nats", curves=losses),
-        Panel(title="Tracked", x_label="step", y_label="", curves=tracked, y_log=bool(tracked)),
+        Panel(title="Tracked during training", x_label="step", y_label="", curves=tracked, y_log=bool(tracked)),
     ]
 
 
 def _kernel_panels(found: Measurement) -> list[Panel]:
     curves = [
-        Curve(x=np.arange(1, len(m.spectrum.eigenvalues) + 1), y=m.spectrum.eigenvalues[::-1], label=label)
+        Curve(x=np.arange(1, m.spectrum.rank + 1), y=m.spectrum.eigenvalues[::-1][: m.spectrum.rank], label=label)
         for label, m in (("start", found.start), ("end", found.end))
     ]
-    panel = Panel(title="Tangent kernel", x_label="mode", y_label="eigenvalue", curves=curves, x_log=True, y_log=True)
-    return [panel]
+    return [
+        Panel(
+            title="Tangent kernel, positive modes",
+            x_label="mode",
+            y_label="eigenvalue",
+            curves=curves,
+            x_log=True,
+            y_log=True,
+        )
+    ]
 
 
 def _path_panels(found: Measurement) -> list[Panel]:
@@ -298,7 +319,10 @@ def _path_panels(found: Measurement) -> list[Panel]:
     shares = np.arange(1, len(turnings) + 1) / len(turnings)
     return [
         Panel(
-            title="Interpolation", x_label="α", y_label="loss", curves=[Curve(x=path.alphas, y=path.losses, label="")]
+            title="From initial (0) to trained weights (1)",
+            x_label="α",
+            y_label="loss on the probe, nats",
+            curves=[Curve(x=path.alphas, y=path.losses, label="")],
         ),
         Panel(
             title="Turning of each sample's logits",

@@ -20,6 +20,15 @@ class GradientProbe(Protocol):
         ...
 
 
+class DatedProbe(GradientProbe, Protocol):
+    """A gradient probe that knows when it was made."""
+
+    @property
+    def epoch(self) -> int:
+        """Epoch it fell into, from 1."""
+        ...
+
+
 @dataclass(slots=True, kw_only=True)
 class PlStarRule:
     """Stop at an excess loss below ε, or when the PL ratio collapsed while validation is flat.
@@ -52,3 +61,11 @@ class PlStarRule:
             fallen = ratios[-1] / max(ratios)
             return f"local PL ratio fell to {fallen:.1%} of its highest, validation flat for {self._n_flat} epochs"
         return ""
+
+
+def stopping_epoch(rule: PlStarRule, probes: Sequence[DatedProbe], valid_losses: Sequence[float]) -> int | None:
+    """Return the epoch, from 1, after which a fresh rule would have stopped a past run; None if it would not have."""
+    for epoch, valid_loss in enumerate(valid_losses, start=1):
+        if rule.reason([probe for probe in probes if probe.epoch <= epoch], valid_loss):
+            return epoch
+    return None

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from gnn_branching.diagnostics.curvature import (
@@ -19,10 +20,16 @@ from gnn_branching.diagnostics.finding import Finding
 from gnn_branching.diagnostics.interpolation import Interpolation, interpolate, monotone
 from gnn_branching.diagnostics.irreducible import IrreducibleLoss
 from gnn_branching.diagnostics.linearity import Linearity, linearity
-from gnn_branching.diagnostics.noise import NoiseScale, noise_scale
+from gnn_branching.diagnostics.noise import NoiseScale, noise_scale_of
 from gnn_branching.diagnostics.polyak import LocalRatio, local_ratio, pl_ball, sandwich
 from gnn_branching.diagnostics.probe import Probe
-from gnn_branching.diagnostics.tangent_kernel import Spectrum, kernel_spectrum, tangent_kernel
+from gnn_branching.diagnostics.tangent_kernel import (
+    Spectrum,
+    kernel_spectrum,
+    sample_kernel,
+    spectrum_of,
+    tangent_kernel,
+)
 
 REPORT_TOLERANCE = 1e-3
 """Relative accuracy of the report's largest eigenvalues."""
@@ -55,6 +62,7 @@ class Measurement:
         start: At the initial weights.
         end: At the trained weights.
         noise: Gradient noise scale at the end.
+        sample_spectrum: Of the inner products of the samples' loss gradients at the end.
         trace: ``tr H`` at the end.
         linearity: Lazy or feature learning.
         path: The segment between both.
@@ -65,6 +73,7 @@ class Measurement:
     start: Moment
     end: Moment
     noise: NoiseScale
+    sample_spectrum: Spectrum
     trace: float
     linearity: Linearity
     path: Interpolation
@@ -113,6 +122,7 @@ def measure(
     moved = linearity(probe, start, end, *kernels)
     trace, _ = hessian_trace(probe, end, n_vectors=N_TRACE_VECTORS, seed=0, exact=exact)
     gap = dropout_gap(probe, end, dropout.modules, dropout.drop_probability) if dropout is not None else None
+    products = sample_kernel(probe, end)
     labelled = zip(("start", "end"), moments, strict=True)
     findings = [finding for label, moment in labelled for finding in _moment_findings(probe, label, moment)]
     findings += [moved.finding(), monotone(path), _ball(moments, path)]
@@ -123,7 +133,8 @@ def measure(
     return Measurement(
         start=moments[0],
         end=moments[1],
-        noise=noise_scale(probe, end) if probe.n_samples > 1 else _no_noise(),
+        noise=noise_scale_of(products.numpy()) if probe.n_samples > 1 else _no_noise(),
+        sample_spectrum=spectrum_of(products, torch.ones(probe.n_samples, dtype=products.dtype)),
         trace=trace,
         linearity=moved,
         path=path,

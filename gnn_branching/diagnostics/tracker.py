@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from gnn_branching.contracts import Sample
 from gnn_branching.dataset.data import BranchingData
 from gnn_branching.dataset.source import SampleSource
-from gnn_branching.diagnostics.budget import UNTRIED_CAUTION, ProbeBudget, ProbeKind
+from gnn_branching.diagnostics.budget import SHARES, UNTRIED_CAUTION, ProbeBudget, ProbeKind
 from gnn_branching.diagnostics.curvature import hessian_top
 from gnn_branching.diagnostics.early_stop import PlStarRule
 from gnn_branching.diagnostics.imitation import imitation_probe, within_memory
@@ -34,7 +34,11 @@ DEFAULT_SHARE = 0.05
 PROBES_PER_EPOCH = 4
 """At most this many probes of a kind in an epoch, however cheap."""
 SMALL_N_SAMPLES = 6
-"""Kernel and sharpness are tracked on about so many of the probe's samples."""
+"""Kernel and sharpness are tracked on at most so many of the probe's samples."""
+LEAST_N_SAMPLES = 8
+"""Gradients are tracked on at least so many, if there are."""
+WANTED_GRADIENTS, WANTED_SHARPNESSES = 12, 3
+"""In a short training the probes shrink until the budget covers so many."""
 FIRST_GUESS: Mapping[ProbeKind, float] = {
     ProbeKind.GRADIENT: 1.0,
     ProbeKind.NOISE: 2.0,
@@ -95,7 +99,7 @@ class ConvergenceTracker(Callback):
         self._samples, self._loss, self._share = tuple(samples), loss, share
         self._on_scalar, self._stop_rule = on_scalar, stop_rule
         self._stop_reason = ""
-        self._close: Callable[[], None] = lambda: None
+        self._close: Callable[[], None] = _nothing
 
     @property
     def stop_reason(self) -> str:
@@ -114,9 +118,11 @@ class ConvergenceTracker(Callback):
         self._path = self._folder / "convergence.jsonl"
         self._records = [r for r in read_probes(self._path) if r.step <= plan.first_step]
         self._path.write_text("".join(_line(record) for record in self._records), encoding="utf-8")
-        self._probe = imitation_probe(network, self._samples, self._loss)
-        few = within_memory(self._samples[:: max(1, len(self._samples) // SMALL_N_SAMPLES)], network)
-        self._small_probe = imitation_probe(network, few, self._loss)
+        n_large, n_small = probe_sizes(plan, len(self._samples), self._share)
+        self._probe = imitation_probe(network, probe_samples(self._samples, n_large), self._loss)
+        self._small_probe = imitation_probe(
+            network, within_memory(probe_samples(self._samples, n_small), network), self._loss
+        )
         self._initial = _remember_initial(self._folder / "initial.safetensors", network, plan.first_step)
         self._every = max(1, plan.n_batches_per_epoch // PROBES_PER_EPOCH)
         self._due = dict.fromkeys(ProbeKind, plan.first_step + self._every)
@@ -249,6 +255,23 @@ class ConvergenceTracker(Callback):
         folder = plan.run_folder / "tensorboard" / "convergence"
         writer = SummaryWriter(log_dir=str(folder), purge_step=plan.first_step + 1)
         self._on_scalar, self._close = writer.add_scalar, writer.close
+
+
+def probe_sizes(plan: TrainingPlan, n_samples: int, share: float) -> tuple[int, int]:
+    """Return on how many samples gradients, and kernel and sharpness, are tracked; fewer in a short training.
+
+    Both follow from the plan alone, so that a training that goes on keeps its probes.
+    """
+    # Sample gradients that the budget buys: an epoch goes through the training samples about once.
+    bought = share * plan.n_epochs * plan.n_train / UNTRIED_CAUTION
+    large = SHARES[ProbeKind.GRADIENT] * bought / WANTED_GRADIENTS
+    small = SHARES[ProbeKind.CURVATURE] * bought / (WANTED_SHARPNESSES * FIRST_GUESS[ProbeKind.CURVATURE])
+    n_large = min(n_samples, max(LEAST_N_SAMPLES, int(large)))
+    return n_large, min(n_samples, SMALL_N_SAMPLES, max(1, int(small)))
+
+
+def _nothing() -> None:
+    """Close what was never opened; a named function, as processes that share a training pickle its listeners."""
 
 
 def probe_samples(source: SampleSource, n_samples: int) -> list[Sample]:

@@ -88,6 +88,9 @@ def test_epochs_with_their_record() -> None:
 def test_early_stop() -> None:
     assert advice.early_stop_advice(FAR, 0.2).recommendation.startswith("go on")
     assert advice.early_stop_advice(NEAR, 0.2).recommendation.startswith("stop")
+    replayed = advice.early_stop_advice(NEAR, 0.2, [0.9, 0.8, 0.7], 2)
+    assert "after epoch 2 of 3, at a validation loss 0.1 nats above the best" in replayed.record
+    assert "would not have stopped the 3 epochs" in advice.early_stop_advice(NEAR, 0.2, [0.9, 0.8, 0.7]).record
 
 
 def test_batch_size() -> None:

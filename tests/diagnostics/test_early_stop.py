@@ -1,11 +1,12 @@
 from dataclasses import dataclass
 
-from gnn_branching.diagnostics.early_stop import PlStarRule
+from gnn_branching.diagnostics.early_stop import PlStarRule, stopping_epoch
 
 
 @dataclass(frozen=True)
 class Probe:
     values: dict[str, float]
+    epoch: int = 1
 
 
 def probe(excess: float, mu: float) -> Probe:
@@ -32,3 +33,13 @@ def test_goes_on_while_either_still_moves() -> None:
     assert not any(falling.reason([probe(1.0, 5.0), probe(0.9, 0.01)], 1.0 - 0.1 * k) for k in range(6))
     healthy = PlStarRule(epsilon=1e-9, n_flat_epochs=2)
     assert not any(healthy.reason([probe(1.0, 5.0), probe(0.9, 1.0)], 1.0) for _ in range(6))
+
+
+def test_replay_finds_the_epoch_after_which_the_rule_stops() -> None:
+    probes = [
+        Probe({"probe_excess_loss": excess, "mu": 1.0}, epoch) for epoch, excess in ((1, 0.5), (3, 0.2), (6, 0.01))
+    ]
+    falling = [1.0 - 0.1 * k for k in range(8)]
+    assert stopping_epoch(PlStarRule(epsilon=0.3), probes, falling) == 3
+    assert stopping_epoch(PlStarRule(epsilon=0.1), probes, falling) == 6
+    assert stopping_epoch(PlStarRule(epsilon=1e-3), probes, falling) is None

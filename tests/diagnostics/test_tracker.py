@@ -24,10 +24,12 @@ from gnn_branching.diagnostics.tracker import (
     ProbeRecord,
     initial_parameters,
     probe_samples,
+    probe_sizes,
     read_probes,
 )
 from gnn_branching.model.network import BipartiteGCNN
 from gnn_branching.training.loop import train
+from gnn_branching.training.records import TrainingPlan
 
 SAMPLES = [random_sample(seed, ties=seed % 3 == 0) for seed in range(40)]
 TRAIN, VALID = MemorySource(SAMPLES[:30]), MemorySource(SAMPLES[30:])
@@ -157,6 +159,26 @@ def test_probe_samples_are_spread_and_stable() -> None:
     chosen = probe_samples(TRAIN, 4)
     assert [s.origin.episode for s in chosen] == [0, 7, 15, 22]
     assert len(probe_samples(VALID, 100)) == 10
+
+
+def test_probes_shrink_in_a_short_training(tmp_path: Path) -> None:
+    def sizes(n_epochs: int, n_train: int) -> tuple[int, int]:
+        plan = TrainingPlan(
+            run_folder=tmp_path,
+            n_epochs=n_epochs,
+            n_batches_per_epoch=1,
+            n_train=n_train,
+            n_valid=1,
+            n_parameters=1,
+            first_epoch=1,
+            first_step=0,
+            history=(),
+        )
+        return probe_sizes(plan, 32, 0.05)
+
+    assert sizes(1, 10) == (8, 1)
+    assert sizes(30, 1000) == (18, 1)
+    assert sizes(30, 10_000) == (32, 6)
 
 
 def test_diagnosis_of_a_run(tracked: Path, tmp_path: Path) -> None:
