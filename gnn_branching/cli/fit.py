@@ -36,7 +36,7 @@ def fit_network(
     from gnn_branching.diagnostics.early_stop import PlStarRule
     from gnn_branching.diagnostics.tracker import ConvergenceTracker, probe_samples
     from gnn_branching.policy.save import save_policy
-    from gnn_branching.training.loop import train
+    from gnn_branching.training.loop import is_first_process, train
 
     network = initial_network(config)
     measured: dict[str, float] = {}
@@ -67,6 +67,8 @@ def fit_network(
         "n_train_samples": float(len(samples.train)),
         **measured,
     }
+    if not is_first_process():
+        return figures
     save_policy(folder.policy, network, config=to_mapping(config), metrics=figures)
     figures |= _accuracy(folder, samples.test, "test")
     save_policy(folder.policy, network, config=to_mapping(config), metrics=figures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ def solve(
     time_limit: float | None = None,
     node_limit: int | None = None,
     memory_limit: float | None = None,
-    gap_limit: float = 0.0,
+    gap_limit: float | None = None,
     solution: Path | None = None,
     log: Annotated[bool, Parameter(negative="")] = False,
     seed: Seed = 0,
@@ -55,7 +56,7 @@ def solve(
     memory_limit
         MiB of SCIP's own memory.
     gap_limit
-        Relative gap at which to stop.
+        Relative gap at which to stop; 0.01 is one per cent.
     solution
         Write the best solution to this file.
     log
@@ -72,11 +73,8 @@ def solve(
     prepared = prepare_solve(
         model, rule=load_rule(policy), settings=settings, seed=seed, limits=limits, rule_settings=preset
     )
-    if log:
-        prepared.model.hideOutput(False)
-        with _stdout_to_stderr():
-            figures = prepared.run()
-    else:
+    prepared.model.hideOutput(not log)
+    with _stdout_to_stderr():
         figures = prepared.run()
     if prepared.model.getNSols() and solution is not None:
         prepared.model.writeBestSol(str(solution))
@@ -135,11 +133,14 @@ def _flat(figures: SolveFigures) -> dict[str, object]:
 @contextmanager
 def _stdout_to_stderr() -> Iterator[None]:
     """Send what SCIP prints to stderr: results alone belong on stdout."""
+    flush_c = ctypes.CDLL(None).fflush
     sys.stdout.flush()
+    flush_c(None)
     saved = os.dup(1)
     os.dup2(2, 1)
     try:
         yield
     finally:
+        flush_c(None)
         os.dup2(saved, 1)
         os.close(saved)

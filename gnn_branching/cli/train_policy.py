@@ -74,11 +74,24 @@ def train_policy(
         if not given.is_dir():
             raise InputError(f"--dataset {given} does not exist; make one with gnn-branching collect")
     if not dataset:
+        _refuse_to_collect_twice()
         collect_samples(experiment, folder, collection_executor(executor, workers, ray_address, folder.path))
     figures = _fit(experiment, folder, dataset or [folder.dataset], measure_rate=lr == "auto")
+    if "test_acc_1" not in figures:
+        return  # one of several processes; the first one reports
     print(" ".join(f"{name} {value:.4g}" for name, value in figures.items()))
     print(f"Policy: {folder.policy}")
     write_json(json, figures)
+
+
+def _refuse_to_collect_twice() -> None:
+    """Refuse to collect in every process of a training that ``torchrun`` or SLURM started."""
+    from gnn_branching.training.loop import launched_from_outside
+
+    if launched_from_outside():
+        raise InputError(
+            "each of several processes would collect; run gnn-branching collect, then give --dataset"
+        )
 
 
 def _fit(

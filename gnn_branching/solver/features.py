@@ -18,6 +18,7 @@ from gnn_branching.contracts import (
     InputError,
 )
 from gnn_branching.solver.candidates import Candidates, HandoverError
+from gnn_branching.solver.output import kept_log
 
 UNKNOWN_INCUMBENT_VALUE = 0.0
 """Stands for the incumbent's value, and the average incumbent's, while there is none (Ecole gives NaN)."""
@@ -54,7 +55,8 @@ class FeatureExtractor:
 
         The view does not keep the model alive: extract only while the model lives, as its own plug-ins do.
         """
-        self._live = ecole.scip.Model.from_pyscipopt(model)
+        with kept_log(model):
+            self._live = ecole.scip.Model.from_pyscipopt(model)
 
     def extract(self, model: pyscipopt.Model, candidates: Candidates) -> BranchingState:
         """Return the state of the current tree node.

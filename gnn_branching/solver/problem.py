@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyscipopt
 
 from gnn_branching.contracts import InputError
-from gnn_branching.solver.environment import mapped_scip_libraries
+from gnn_branching.solver.output import native_output
 
 PROBLEM_SUFFIXES = (".lp", ".mps", ".cip", ".opb", ".wbo", ".nl", ".zpl")
 """Formats that SCIP's wheel reads; each may be followed by ``.gz``."""
@@ -31,7 +25,7 @@ def read_problem(path: str | Path) -> pyscipopt.Model:
     if Path(file.name.removesuffix(".gz")).suffix.lower() not in PROBLEM_SUFFIXES:
         raise InputError(f"problem file {file} ends in none of {', '.join(PROBLEM_SUFFIXES)}, nor these with .gz")
     model = pyscipopt.Model()
-    with _native_output() as messages:
+    with native_output() as messages:
         try:
             model.readProblem(str(file))
         except Exception as error:
@@ -44,32 +38,6 @@ def read_problem(path: str | Path) -> pyscipopt.Model:
     if model.getNVars(transformed=False) == 0 and model.getNConss(transformed=False) == 0:
         raise InputError(f"SCIP found neither variables nor constraints in {file}")
     return model
-
-
-@contextmanager
-def _native_output() -> Iterator[list[str]]:
-    """Collect what SCIP's C code writes to stdout and stderr, instead of showing it."""
-    messages: list[str] = []
-    for library in mapped_scip_libraries():
-        # Ecole, once imported, keeps SCIP's error messages to itself.
-        ctypes.CDLL(library).SCIPmessageSetErrorPrintingDefault()
-    flush = ctypes.CDLL(None).fflush
-    sys.stdout.flush()
-    sys.stderr.flush()
-    flush(None)
-    saved = [os.dup(1), os.dup(2)]
-    with tempfile.TemporaryFile() as capture:
-        os.dup2(capture.fileno(), 1)
-        os.dup2(capture.fileno(), 2)
-        try:
-            yield messages
-        finally:
-            flush(None)
-            for descriptor, original in enumerate(saved, start=1):
-                os.dup2(original, descriptor)
-                os.close(original)
-            capture.seek(0)
-            messages.extend(capture.read().decode(errors="replace").splitlines())
 
 
 def _first_message(lines: list[str]) -> str:

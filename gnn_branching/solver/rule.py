@@ -80,6 +80,10 @@ class RuleSettings:
         for name, least in limits.items():
             if getattr(self, name) < least:
                 raise InputError(f"{name} = {getattr(self, name)} must be at least {least}")
+        if self.max_decisions is not None and self.max_decisions < 0:
+            raise InputError(f"max_decisions = {self.max_decisions} must be at least 0, or None")
+        if self.time_limit_seconds is not None and not self.time_limit_seconds >= 0:
+            raise InputError(f"time_limit_seconds = {self.time_limit_seconds} must be at least 0, or None")
         if not 0 <= self.confidence <= 1:
             raise InputError(f"confidence = {self.confidence} must lie in [0, 1]")
 
@@ -131,6 +135,8 @@ class LearnedBranching(pyscipopt.Branchrule):
         self._candidate_set = settings.candidates or policy.candidate_set
         self._extractor = FeatureExtractor(policy.feature_schema)
         self._blocked = ""
+        self._home: object = None
+        self._at_home = False
         self._reset()
 
     @classmethod
@@ -161,6 +167,7 @@ class LearnedBranching(pyscipopt.Branchrule):
         rule = cls(policy, settings)
         description = f"learned branching: {policy.name}"
         model.includeBranchrule(rule, RULE_NAME, description, settings.priority, settings.max_depth, 1.0)
+        rule._home = rule.model
         return rule
 
     @property
@@ -181,6 +188,7 @@ class LearnedBranching(pyscipopt.Branchrule):
 
     def branchinitsol(self) -> None:
         """Look for what a policy cannot see: SCIP calls this when branch and bound starts, and after a restart."""
+        self._at_home = self._home is self.model
         self._extractor.watch(self.model)
         handlers = {constraint.getConshdlrName() for constraint in self.model.getConss()}
         unseen = sorted(handlers & UNSEEN_CONSTRAINTS)
@@ -224,6 +232,8 @@ class LearnedBranching(pyscipopt.Branchrule):
         return {"result": pyscipopt.SCIP_RESULT.DIDNOTRUN}
 
     def _decide(self) -> CallbackResult:
+        if not self._at_home:
+            raise HandoverError("included-in-another-model")
         if self.model.getDepth() == 0:
             self._extractor.note_root(self.model)
         self._check_turn()
@@ -235,9 +245,9 @@ class LearnedBranching(pyscipopt.Branchrule):
         scores = self._policy.scores(state)
         inferred = perf_counter()
         self._inference_seconds += inferred - extracted
-        self._check_scores(scores, state.n_candidates)
         limit = self._settings.time_limit_seconds
         self._too_slow = limit is not None and inferred - start > limit
+        self._check_scores(scores, state.n_candidates)
         return self._branch(candidates, scores)
 
     def _check_turn(self) -> None:

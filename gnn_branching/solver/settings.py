@@ -10,6 +10,8 @@ from types import MappingProxyType
 import pyscipopt
 
 from gnn_branching.contracts import InputError, SolveStatus
+from gnn_branching.seeding import MAX_SCIP_SEED
+from gnn_branching.solver.output import is_quiet, native_output
 
 ParameterValue = bool | int | float | str
 
@@ -60,6 +62,10 @@ STATUSES: Mapping[str, SolveStatus] = MappingProxyType(
 )
 
 
+_LARGEST = {"time_limit_seconds": 1e20, "node_limit": 2**63 - 1, "memory_limit_mib": 2**43 - 1, "gap_limit": 1e20}
+"""What SCIP 10 takes at most."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SolveLimits:
     """When to stop a solve.
@@ -68,7 +74,7 @@ class SolveLimits:
         time_limit_seconds: SCIP's wall time; None means no limit.
         node_limit: Tree nodes over all restarts; None means no limit.
         memory_limit_mib: SCIP's own memory; None means no limit.
-        gap_limit: Relative primal-dual gap at which to stop; 0 asks for a proof.
+        gap_limit: Relative primal-dual gap at which to stop; 0 asks for a proof; None means what the settings say.
 
     Raises:
         InputError: If a limit is negative.
@@ -77,25 +83,28 @@ class SolveLimits:
     time_limit_seconds: float | None = None
     node_limit: int | None = None
     memory_limit_mib: float | None = None
-    gap_limit: float = 0.0
+    gap_limit: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse limits that SCIP would refuse later and less clearly."""
-        for name in ("time_limit_seconds", "node_limit", "memory_limit_mib", "gap_limit"):
+        for name, most in _LARGEST.items():
             value = getattr(self, name)
-            if value is not None and not value >= 0:
+            if value is None:
+                continue
+            if not value >= 0:
                 raise InputError(f"{name} = {value} must be zero or more")
+            if value > most:
+                raise InputError(f"{name} = {value} must be at most {most:.4g}; leave it out for no limit")
 
     def parameters(self) -> dict[str, ParameterValue]:
         """Return the SCIP parameters that these limits set."""
-        chosen: dict[str, ParameterValue] = {"limits/gap": self.gap_limit}
-        if self.time_limit_seconds is not None:
-            chosen["limits/time"] = self.time_limit_seconds
-        if self.node_limit is not None:
-            chosen["limits/totalnodes"] = self.node_limit
-        if self.memory_limit_mib is not None:
-            chosen["limits/memory"] = self.memory_limit_mib
-        return chosen
+        limits: dict[str, ParameterValue | None] = {
+            "limits/time": self.time_limit_seconds,
+            "limits/totalnodes": self.node_limit,
+            "limits/memory": self.memory_limit_mib,
+            "limits/gap": self.gap_limit,
+        }
+        return {name: value for name, value in limits.items() if value is not None}
 
 
 def apply_settings(model: pyscipopt.Model, settings: str, *, seed: int, limits: SolveLimits | None = None) -> None:
@@ -103,21 +112,21 @@ def apply_settings(model: pyscipopt.Model, settings: str, *, seed: int, limits: 
 
     Args:
         model: The model, before solving.
-        settings: ``paper``, ``default``, or the path of a SCIP parameter file (``.set``).
+        settings: ``paper``, ``default``, or the path of a SCIP parameter file (``.set``). Its seeds and its clock type
+            do not count.
         seed: Shifts all of SCIP's seeds; in ``paper`` it also permutes variables and constraints.
         limits: When to stop; None sets no limit.
 
     Raises:
-        InputError: If the settings are unknown or a parameter file cannot be read.
+        InputError: If the settings are unknown, a parameter file is wrong, or the seed is out of SCIP's range.
     """
+    if not 0 <= seed <= MAX_SCIP_SEED:
+        raise InputError(f"seed {seed} must lie in [0, {MAX_SCIP_SEED}]")
     named = NAMED_SETTINGS.get(settings)
     if named is not None:
         model.setParams(dict(named))
     elif Path(settings).is_file():
-        try:
-            model.readParams(settings)
-        except Exception as error:
-            raise InputError(f"SCIP cannot read the parameter file {settings}: {error}") from None
+        read_parameters(model, settings)
     else:
         raise InputError(f"settings {settings!r} are neither one of {', '.join(NAMED_SETTINGS)} nor a parameter file")
     model.setParams({"randomization/randomseedshift": seed, "randomization/permutationseed": seed})
@@ -125,6 +134,28 @@ def apply_settings(model: pyscipopt.Model, settings: str, *, seed: int, limits: 
     model.setParam("timing/clocktype", 2)
     if limits is not None:
         model.setParams(limits.parameters())
+
+
+def read_parameters(model: pyscipopt.Model, file: str | Path) -> None:
+    """Read a SCIP parameter file; unlike SCIP, take nothing from it that SCIP does not know.
+
+    Raises:
+        InputError: If SCIP complains about anything in it.
+    """
+    quiet = is_quiet(model)
+    with native_output() as messages:
+        # SCIP reports an unknown parameter as a warning, and a wrong value as a message on stderr without an exception.
+        model.hideOutput(False)
+        try:
+            model.readParams(str(file))
+        except Exception as error:
+            messages.append(f"ERROR: {error}")
+        finally:
+            model.hideOutput(quiet)
+    complaints = [line for line in messages if "ERROR" in line or "WARNING" in line]
+    if complaints:
+        text = complaints[0].rpartition("ERROR:")[2].replace("WARNING:", "").strip()
+        raise InputError(f"SCIP cannot read the parameter file {file}: {text}")
 
 
 def prefer_scip_rule(model: pyscipopt.Model, rule: str) -> None:

@@ -124,6 +124,12 @@ def launched_from_outside() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ or int(os.environ.get("SLURM_NTASKS", "1")) > 1
 
 
+def is_first_process() -> bool:
+    """Whether this process is the first, or only, one; the others share the training, and write no policy."""
+    rank = os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))
+    return not launched_from_outside() or int(rank) == 0
+
+
 def _check(config: TrainingConfig, train_source: SampleSource, valid_source: SampleSource) -> None:
     for name, source in (("training", train_source), ("validation", valid_source)):
         if len(source) == 0:

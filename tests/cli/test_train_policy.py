@@ -97,6 +97,16 @@ def test_stopping_by_pl_star(config: Path, tmp_path: Path, capsys: pytest.Captur
     assert run(config, tmp_path / "run", *arguments[:4])["n_epochs"] == 6
 
 
+@pytest.mark.slow
+def test_two_processes(config: Path, tmp_path: Path) -> None:
+    dataset = synthetic_dataset(tmp_path / "samples", {"train": 24, "valid": 10, "test": 10})
+    arguments = ["--dataset", dataset, "--stop", "pl-star", "--set", "training.device=cpu"]
+    alone = run(config, tmp_path / "alone", *arguments)
+    both = run(config, tmp_path / "both", *arguments, "--set", "training.n_devices=2")
+    assert both["n_epochs"] == alone["n_epochs"] == 2
+    assert both["valid_loss"] == pytest.approx(alone["valid_loss"], rel=1e-3)
+
+
 @pytest.mark.parametrize("kind", ["extra-trees", "svm-rank", "lambda-mart"])
 def test_a_baseline_by_the_same_command(config: Path, tmp_path: Path, kind: str) -> None:
     dataset = synthetic_dataset(tmp_path / "samples", {"train": 24, "valid": 10, "test": 10})

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pyscipopt
 import pytest
 
+from gnn_branching.contracts import CandidateSet
 from gnn_branching.solver.rule import FunctionPolicy, LearnedBranching, RuleSettings
 from tests.solver.test_optimum import arbitrary, misbehaving
 
 N_PROGRAMS = 300
+SETTINGS = (
+    RuleSettings(),
+    RuleSettings(strong_branching_top_k=3),
+    RuleSettings(time_limit_seconds=1e-3),  # less than a misbehaving policy may sleep
+    RuleSettings(candidates=CandidateSet.PSEUDO),
+    RuleSettings(confidence=0.2, warm_up_nodes=2),
+)
 KINDS = ("binary", "integer", "mixed", "equality", "free", "large-bounds", "infeasible", "unbounded")
 
 
@@ -66,12 +76,13 @@ def outcome(model: pyscipopt.Model) -> tuple[str, float]:
 @pytest.mark.parametrize("kind_of_policy", ["arbitrary", "misbehaving"])
 def test_same_status_and_value_on_random_programs(kind_of_policy: str) -> None:
     statuses: dict[str, int] = {}
-    n_decisions = n_fallbacks = 0
+    n_decisions = 0
+    fallbacks: Counter[str] = Counter()
     for seed in range(N_PROGRAMS):
         reference = outcome(random_program(seed))
         model = random_program(seed)
         policy = FunctionPolicy(function=arbitrary) if kind_of_policy == "arbitrary" else misbehaving(seed)
-        settings = RuleSettings(strong_branching_top_k=3) if seed % 3 == 0 else RuleSettings()
+        settings = SETTINGS[seed % len(SETTINGS)]
         rule = LearnedBranching.attach(model, policy, settings)
         learned = outcome(model)
         if "nodelimit" in (reference[0], learned[0]):
@@ -81,9 +92,12 @@ def test_same_status_and_value_on_random_programs(kind_of_policy: str) -> None:
             assert learned[1] == pytest.approx(reference[1], rel=1e-6, abs=1e-6), seed
         statuses[reference[0]] = statuses.get(reference[0], 0) + 1
         n_decisions += rule.statistics.n_decisions
-        n_fallbacks += rule.statistics.n_fallbacks
+        fallbacks.update(rule.statistics.fallbacks)
     assert n_decisions > N_PROGRAMS
     assert statuses["optimal"] > N_PROGRAMS // 2
     assert statuses["infeasible"] > 10
     assert {"unbounded", "inforunbd"} & set(statuses)
-    assert (n_fallbacks > 100) == (kind_of_policy == "misbehaving")
+    for reason in ("score-not-finite", "RuntimeError in policy", "wrong-number-of-scores"):
+        assert (fallbacks[reason] > 20) == (kind_of_policy == "misbehaving"), reason
+    if kind_of_policy == "misbehaving":
+        assert fallbacks["time-limit"] > 20

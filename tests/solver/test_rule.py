@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import ctypes
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pyscipopt
 import pytest
 
+from gnn_branching.config import ModelConfig
 from gnn_branching.contracts import FEATURE_SCHEMA, BranchingState, FloatArray, InputError, Policy
+from gnn_branching.policy import load_policy
 from gnn_branching.solver.compare import agreement_along_tree, compare_scores
 from gnn_branching.solver.problem import read_problem
 from gnn_branching.solver.rule import PRESETS, RULE_NAME, FunctionPolicy, LearnedBranching, RuleSettings
 from gnn_branching.solver.settings import SolveLimits
 from gnn_branching.solver.solve import prepare_solve, solve_instance
 from gnn_branching.solver.tree import TreeRecorder
+from tests.policy.conftest import make_network, save
 from tests.solver.test_optimum import arbitrary
 
 NO_LIMITS = SolveLimits()
@@ -82,6 +88,18 @@ def test_warm_up_and_confidence_hand_over(auction: Path) -> None:
 def test_a_slow_policy_is_used_once(auction: Path) -> None:
     rule = solve_with(auction, RuleSettings(time_limit_seconds=0.0)).rule
     assert rule.n_decisions == 1
+    assert rule.fallbacks["time-limit"] > 0
+
+
+def test_a_slow_policy_is_not_asked_again_even_if_its_scores_are_no_use(auction: Path) -> None:
+    calls = []
+
+    def scores(state: BranchingState) -> FloatArray:
+        calls.append(state.n_candidates)
+        return np.full(state.n_candidates, np.nan)
+
+    rule = solve_with(auction, RuleSettings(time_limit_seconds=0.0), scores).rule
+    assert len(calls) == rule.fallbacks["score-not-finite"] == 1
     assert rule.fallbacks["time-limit"] > 0
 
 
@@ -156,6 +174,55 @@ def test_two_models_live_side_by_side(small_instances: Mapping[str, list[Path]])
     assert all(rule.statistics.n_decisions > 0 for rule in rules)
 
 
+def test_models_in_two_threads_share_a_policy(small_instances: Mapping[str, list[Path]], tmp_path: Path) -> None:
+    policy = load_policy(save(tmp_path / "shared", make_network(ModelConfig(hidden_size=12))))
+    paths = [small_instances["combinatorial-auction"][1], small_instances["set-cover"][1]]
+
+    def prepare() -> tuple[list[pyscipopt.Model], list[LearnedBranching]]:
+        models = [read_problem(path) for path in paths]
+        return models, [LearnedBranching.attach(model, policy) for model in models]
+
+    def outcomes(models: list[pyscipopt.Model], rules: list[LearnedBranching]) -> list[tuple[object, ...]]:
+        return [
+            (model.getStatus(), model.getObjVal(), model.getNTotalNodes(), model.getNLPIterations(), n.n_decisions)
+            for model, n in zip(models, (rule.statistics for rule in rules), strict=True)
+        ]
+
+    alone, together = prepare(), prepare()
+    for model in alone[0]:
+        model.optimize()
+    threads = [Thread(target=model.optimizeNogil) for model in together[0]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes(*together) == outcomes(*alone)
+    assert all(outcome[0] == "optimal" and outcome[4] > 0 for outcome in outcomes(*together))
+
+
+def test_a_rule_in_a_second_model_hands_over(small_instances: Mapping[str, list[Path]]) -> None:
+    models = [read_problem(small_instances[family][1]) for family in ("combinatorial-auction", "set-cover")]
+    rule = LearnedBranching.attach(models[0], arbitrary)
+    models[1].includeBranchrule(rule, "stolen", "", 2_000_000, -1, 1.0)
+    for model in models:
+        model.optimize()
+        assert model.getStatus() == "optimal"
+        assert rule.statistics.n_decisions == 0
+        assert set(rule.statistics.fallbacks) == {"included-in-another-model"}
+
+
+def test_scips_log_goes_on_after_branching(auction: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    model = read_problem(auction)
+    model.hideOutput(False)
+    model.setParam("display/freq", 1)
+    LearnedBranching.attach(model, arbitrary)
+    model.optimize()
+    ctypes.CDLL(None).fflush(None)
+    out = capfd.readouterr().out
+    assert len(re.findall(r"\|\s*\d+ \|", out)) > 3
+    assert "SCIP Status" in out
+
+
 def test_a_copied_model_goes_on_without_the_rule(auction: Path) -> None:
     model = read_problem(auction)
     LearnedBranching.attach(model, arbitrary)
@@ -190,6 +257,10 @@ def test_refusals(auction: Path) -> None:
         LearnedBranching.attach(read_problem(auction), other)
     with pytest.raises(InputError, match=r"confidence = 1.5 must lie in \[0, 1\]"):
         RuleSettings(confidence=1.5)
+    with pytest.raises(InputError, match="time_limit_seconds = nan must be at least 0"):
+        RuleSettings(time_limit_seconds=float("nan"))
+    with pytest.raises(InputError, match="max_decisions = -1 must be at least 0"):
+        RuleSettings(max_decisions=-1)
 
 
 def test_presets_are_valid() -> None:
