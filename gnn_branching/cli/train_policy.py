@@ -89,9 +89,7 @@ def _refuse_to_collect_twice() -> None:
     from gnn_branching.training.loop import launched_from_outside
 
     if launched_from_outside():
-        raise InputError(
-            "each of several processes would collect; run gnn-branching collect, then give --dataset"
-        )
+        raise InputError("each of several processes would collect; run gnn-branching collect, then give --dataset")
 
 
 def _fit(
