@@ -22,7 +22,7 @@ from gnn_branching.evaluation.figures import (
 from gnn_branching.evaluation.markdown import page_to_markdown
 from gnn_branching.evaluation.page import Page, Part, Section, render_page
 from gnn_branching.evaluation.pairing import ComparisonOptions
-from gnn_branching.evaluation.report_tables import all_tables, group_title
+from gnn_branching.evaluation.report_tables import agreement_table, all_tables, group_title
 from gnn_branching.evaluation.sections import (
     diagnostics_section,
     provenance_section,
@@ -54,7 +54,7 @@ class Report:
         groups: The comparison by family and size.
         options: How it was condensed.
         disagreements: Contradictions between optimal values.
-        tables: Every table of the comparison with rows, the outcome first.
+        tables: Every table with rows, the outcome first.
         page: The page.
     """
 
@@ -82,8 +82,14 @@ def make_report(sources: Sources) -> Report:
     disagreements = find_disagreements(sources.records, sources.optima)
     tables = all_tables(sources.records, groups, options)
     page = make_page(sources, groups, options, disagreements, tables)
+    agreement = agreement_table(sources.agreement)
     return Report(
-        sources=sources, groups=groups, options=options, disagreements=disagreements, tables=tables, page=page
+        sources=sources,
+        groups=groups,
+        options=options,
+        disagreements=disagreements,
+        tables=(*tables, agreement) if agreement.rows else tables,
+        page=page,
     )
 
 

@@ -121,6 +121,8 @@ def test_scip_in_earnest(set_covers: tuple[InstanceFile, ...], tmp_path: Path, m
         assert Counter(node.depth for node in tree.nodes)[0] == 1, "one root"
         assert abs(len(tree.nodes) - n_timed) <= 1, "the recorded solve is the timed one"
     assert len(sources.agreement["first"]) > 0
+    assert "| first | all |" in (tmp_path / "tables" / "agreement.md").read_text()
+    assert "| first | all |" in (tmp_path / "report.md").read_text()
     assert "Agreement with strong branching" in (tmp_path / "report.html").read_text()
 
 
