@@ -16,7 +16,7 @@ def diagnose(
     run: Path,
     *,
     dataset: Path | None = None,
-    samples: int = 32,
+    samples: int = 16,
     epsilon: float = 0.05,
     out: Path | None = None,
     json: JsonPath = None,
@@ -34,12 +34,14 @@ def diagnose(
     dataset
         Samples it was trained on, if not those in the run folder.
     samples
-        Samples of the probe.
+        Samples of the probe; the time it takes grows with them.
     epsilon
         Excess loss, in nats, at which PL* no longer asks for progress.
     out
         Folder for the report; `diagnostics` in the run folder by default.
     """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     from gnn_branching.diagnostics.diagnose import diagnose as measure
     from gnn_branching.diagnostics.run_folder import TrainedRun
     from gnn_branching.shards import open_dataset
@@ -49,7 +51,9 @@ def diagnose(
         raise InputError(f"{run} is no run folder ({folder.config.name} is missing); make one with train-policy")
     config = parse_config(json_module.loads(folder.config.read_text()), source=str(folder.config))
     source = open_dataset(dataset or folder.dataset, "train")
-    diagnosis = measure(TrainedRun(run, config, source, n_samples=samples), out or run / "diagnostics", epsilon=epsilon)
+    with threadpool_limits(limits=1):  # one sample at a time: more threads wait for each other
+        found = TrainedRun(run, config, source, n_samples=samples)
+        diagnosis = measure(found, out or run / "diagnostics", epsilon=epsilon)
     print(next(file for file in diagnosis.files if file.suffix == ".md").read_text())
     print("\n".join(str(file) for file in diagnosis.files))
     write_json(json, {finding.name: finding.value for finding in diagnosis.findings if isfinite(finding.value)})

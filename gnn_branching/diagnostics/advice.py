@@ -73,7 +73,7 @@ def learning_rate_advice(lambda_max: float, ceiling: float, used: float, optimiz
         recommendation=f"{verb} the highest learning rate {used:.3g}: local ceiling {ceiling:.3g}"
         if known
         else "no advice",
-        measured=f"largest (preconditioned) Hessian eigenvalue {lambda_max:.4g} at these weights",
+        measured=f"largest Hessian eigenvalue {lambda_max:.4g}; the ceiling takes the optimizer's scaling into account",
         assumptions_met=known,
         assumptions=f"{optimizer} on a quadratic with this curvature; kinks of ReLUs and gradient noise are left out",
         record="on quadratics half the ceiling converges and three times the ceiling diverges (tests); "

@@ -21,7 +21,7 @@ from gnn_branching.config import TrainingConfig
 from gnn_branching.dataset.data import BranchingData, collate
 from gnn_branching.dataset.loader import training_batches
 from gnn_branching.dataset.source import SampleSource
-from gnn_branching.diagnostics.curvature import preconditioned_top
+from gnn_branching.diagnostics.curvature import FEW_VECTORS, preconditioned_top
 from gnn_branching.diagnostics.imitation import imitation_probe
 from gnn_branching.diagnostics.tracker import probe_samples
 from gnn_branching.seeding import derive_seed
@@ -182,7 +182,9 @@ def measure_adam_ceiling(
             square += 0.0 if slope is None else slope.double().square() / len(batches)
     probe = imitation_probe(network, probe_samples(train_source, N_PROBED), config.loss)
     inverse = 1.0 / (torch.cat([square.reshape(-1) for square in squares]).sqrt() + 1e-8)
-    top = preconditioned_top(probe, probe.parameters(), inverse, tolerance=CEILING_TOLERANCE, exact=False)
+    top = preconditioned_top(
+        probe, probe.parameters(), inverse, tolerance=CEILING_TOLERANCE, n_vectors=FEW_VECTORS, exact=False
+    )
     return adam_ceiling(top.value)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gnn_branching.diagnostics.curvature import (
+    FEW_VECTORS,
     gauss_newton_bound,
     gauss_newton_from_kernel,
     hessian_top,
@@ -147,7 +148,9 @@ def _moment(probe: Probe, parameters: Tensor, kernel: Tensor, *, exact: bool) ->
     return Moment(
         ratio=local_ratio(probe, parameters),
         spectrum=kernel_spectrum(probe, parameters, kernel),
-        hessian_lambda_max=hessian_top(probe, parameters, tolerance=REPORT_TOLERANCE, exact=exact).value,
+        hessian_lambda_max=hessian_top(
+            probe, parameters, tolerance=REPORT_TOLERANCE, n_vectors=FEW_VECTORS, exact=exact
+        ).value,
         gauss_newton_lambda_max=gauss_newton_from_kernel(probe, parameters, kernel),
     )
 

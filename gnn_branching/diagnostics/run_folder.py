@@ -17,7 +17,7 @@ from torch import Tensor
 from gnn_branching.config import ExperimentConfig
 from gnn_branching.contracts import InputError, Sample
 from gnn_branching.dataset.source import SampleSource
-from gnn_branching.diagnostics.curvature import preconditioned_top
+from gnn_branching.diagnostics.curvature import FEW_VECTORS, preconditioned_top
 from gnn_branching.diagnostics.imitation import imitation_probe, within_memory
 from gnn_branching.diagnostics.learning_rate import CEILING_TOLERANCE, adam_ceiling
 from gnn_branching.diagnostics.probe import Probe, flat_parameters
@@ -114,7 +114,9 @@ class TrainedRun:
         if not steps:
             return math.nan
         inverse = 1.0 / (adam_second_moments(steps[-1]).sqrt() + EPSILON)
-        top = preconditioned_top(self.probe, self.end, inverse, tolerance=CEILING_TOLERANCE, exact=False)
+        top = preconditioned_top(
+            self.probe, self.end, inverse, tolerance=CEILING_TOLERANCE, n_vectors=FEW_VECTORS, exact=False
+        )
         return adam_ceiling(top.value)
 
 
