@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 Integers = NDArray[np.int64]
 Shorts = NDArray[np.int32]
 Floats = NDArray[np.float32]
+Blocks = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 TYPES = {
     "I": "int64[::1]",
@@ -21,6 +22,7 @@ TYPES = {
     "L": "int64[:,::1]",
     "M": "float32[:,::1]",
     "N": "float64[:,::1]",
+    "T": "float32[:,:,::1]",
     "n": "int64",
     "f": "float32",
     "d": "float64",
@@ -145,14 +147,6 @@ def neighbours(
             found[n_found] = vertex
             n_found += 1
     return n_found
-
-
-@compiled("void(M, I, I, M)")
-def copy_rows(source: Floats, chosen: Integers, position: Integers, out: Floats) -> None:
-    """Copy row ``position[chosen[i]]`` to row i."""
-    for i in range(chosen.size):
-        for k in range(source.shape[1]):
-            out[i, k] = source[position[chosen[i]], k]
 
 
 @compiled("n(L, I, n, I, I, I)")

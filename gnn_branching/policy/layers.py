@@ -20,7 +20,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from gnn_branching.policy.kernels import Doubles, Floats, Integers, Shorts, compiled
+from gnn_branching.policy.kernels import Blocks, Doubles, Floats, Integers, Shorts, compiled
 
 TILE_ROWS = 6
 """Rows of a tile; every buffer has a multiple of them, as what lies beyond the last one is computed and ignored."""
@@ -45,6 +45,10 @@ RELU, LINEAR = 0.0, -np.inf
 """Floors of a dense layer's output."""
 BIAS, ROWS = 0, 1
 """Whether a dense layer adds one row to all its outputs, or to each its own."""
+TARGET, SOURCE, OWN, THROUGH, UPDATE, N_HALF_LAYERS = range(6)
+"""Layers of a half-convolution, in the order of its weights; the factors of the edge values come last."""
+N_SCRATCH = 7
+"""Matrices that :func:`forward` needs."""
 
 
 class VectorCode:
@@ -238,76 +242,152 @@ def aggregate(
             )  # fmt: skip
 
 
-@compiled("void(N, I, n, D, D, M, M, M, M, M)")
+@compiled("void(M, M, f, M, n)")
+def apply(x: Floats, layer: Floats, floor: float, out: Floats, n_rows: int) -> None:
+    """Send rows through a layer, (n_inputs + 1, width): its weights, then its bias."""
+    dense(x, layer[:-1], layer[-1:], BIAS, floor, out, n_rows)
+
+
+@compiled("void(N, I, n, N, M, M, M)")
 def embed(
-    features: Doubles,
-    chosen: Integers,
-    n_chosen: int,
-    shift: Doubles,
-    scale: Doubles,
-    first_weight: Floats,
-    first_bias: Floats,
-    second_weight: Floats,
-    second_bias: Floats,
-    out: Floats,
+    features: Doubles, chosen: Integers, n_chosen: int, norm: Doubles, first: Floats, second: Floats, out: Floats
 ) -> None:
     """Send the chosen vertices' features, normalised in float64, then rounded to float32, through two ReLU layers."""
     inputs = np.zeros((BLOCK_ROWS, features.shape[1]), dtype=np.float32)
     between = np.empty((BLOCK_ROWS, out.shape[1]), dtype=np.float32)
-    for first in range(0, n_chosen, BLOCK_ROWS):
-        n = min(BLOCK_ROWS, n_chosen - first)
+    for start in range(0, n_chosen, BLOCK_ROWS):
+        n = min(BLOCK_ROWS, n_chosen - start)
         for i in range(n):
             for k in range(features.shape[1]):
-                inputs[i, k] = np.float32((features[chosen[first + i], k] + shift[k]) * scale[k])
-        dense(inputs, first_weight, first_bias, BIAS, RELU, between, n)
-        dense(between, second_weight, second_bias, BIAS, RELU, out[first:], n)
+                inputs[i, k] = np.float32((features[chosen[start + i], k] + norm[0, k]) * norm[1, k])
+        apply(inputs, first, RELU, between, n)
+        apply(between, second, RELU, out[start:], n)
 
 
-@compiled("void(I, I, n, I, S, F, I, M, M, F, M, F, d, M, M, M, M)")
+@compiled("void(M, d, I, I, n, n, I, S, F, I, M, M, n, T, M)")
 def convolve(
+    weights: Floats,
+    degree_power: float,
     chosen: Integers,
     group: Integers,
     n_chosen: int,
+    n_groups: int,
     offsets: Integers,
     others: Shorts,
     values: Floats,
     position: Integers,
-    target: Floats,
-    source: Floats,
-    edge: Floats,
     own: Floats,
-    bias: Floats,
-    degree_power: float,
-    through: Floats,
-    update_weight: Floats,
-    update_bias: Floats,
+    sources: Floats,
+    n_sources: int,
+    scratch: Blocks,
     out: Floats,
 ) -> None:
-    """Aggregate messages (see :func:`aggregate`), and send them through the two update layers."""
-    sums, start, between = (
-        np.zeros((BLOCK_ROWS, edge.size), dtype=np.float32),
-        np.zeros((BLOCK_ROWS, edge.size), dtype=np.float32),
-        np.empty((BLOCK_ROWS, edge.size), dtype=np.float32),
-    )
+    """Set ``out`` to the new embeddings of the chosen vertices, from their ``own`` and those of ``sources``.
+
+    See :func:`aggregate` for the arguments; ``own`` has a row for each group, ``scratch`` three matrices.
+    """
+    target, kept, sent = scratch[0], scratch[1], scratch[2]
+    width, height = weights.shape[1], weights.shape[1] + 1
+    apply(own, weights[TARGET * height : (TARGET + 1) * height], LINEAR, target, n_groups)
+    apply(own, weights[OWN * height : (OWN + 1) * height], LINEAR, kept, n_groups)
+    apply(sources, weights[SOURCE * height : (SOURCE + 1) * height], LINEAR, sent, n_sources)
+    through = weights[THROUGH * height : (THROUGH + 1) * height]
+    update = weights[UPDATE * height : (UPDATE + 1) * height]
+    edge = weights[N_HALF_LAYERS * height]
+    sums, start = np.zeros((BLOCK_ROWS, width), dtype=np.float32), np.zeros((BLOCK_ROWS, width), dtype=np.float32)
+    between = np.empty((BLOCK_ROWS, width), dtype=np.float32)
     for first in range(0, n_chosen, BLOCK_ROWS):
         n = min(BLOCK_ROWS, n_chosen - first)
         aggregate(
-            chosen, group, first, first + n, offsets, others, values, position, target, source, edge, own, bias,
+            chosen, group, first, first + n, offsets, others, values, position, target, sent, edge, kept, through[-1],
             degree_power, sums, start,
         )  # fmt: skip
-        dense(sums, through, start, ROWS, RELU, between, n)
-        dense(between, update_weight, update_bias, BIAS, RELU, out[first:], n)
+        dense(sums, through[:-1], start, ROWS, RELU, between, n)
+        apply(between, update, RELU, out[first:], n)
 
 
-@compiled("void(M, n, M, M, F, D)")
-def score(embeddings: Floats, n_chosen: int, weight: Floats, bias: Floats, direction: Floats, out: Doubles) -> None:
+@compiled("void(M, n, M, F, D)")
+def score(embeddings: Floats, n_chosen: int, head: Floats, direction: Floats, out: Doubles) -> None:
     """Send embeddings through a ReLU layer, and set ``out`` to its product with ``direction``, summed in float64."""
     hidden = np.empty((BLOCK_ROWS, direction.size), dtype=np.float32)
     for first in range(0, n_chosen, BLOCK_ROWS):
         n = min(BLOCK_ROWS, n_chosen - first)
-        dense(embeddings[first:], weight, bias, BIAS, RELU, hidden, n)
+        apply(embeddings[first:], head, RELU, hidden, n)
         for i in range(n):
             total = 0.0
             for k in range(direction.size):
                 total += np.float64(hidden[i, k]) * np.float64(direction[k])
             out[first + i] = total
+
+
+@compiled("void(M, N, N, n, d, N, N, I, n, I, I, n, I, I, n, I, I, I, I, S, F, I, S, F, T, D)")
+def forward(
+    weights: Floats,
+    row_norm: Doubles,
+    variable_norm: Doubles,
+    n_rounds: int,
+    degree_power: float,
+    row_features: Doubles,
+    variable_features: Doubles,
+    rows: Integers,
+    n_rows: int,
+    first_rows: Integers,
+    row_group: Integers,
+    n_groups: int,
+    row_position: Integers,
+    variables: Integers,
+    n_variables: int,
+    variable_position: Integers,
+    candidates: Integers,
+    each: Integers,
+    row_offsets: Integers,
+    row_others: Shorts,
+    row_values: Floats,
+    variable_offsets: Integers,
+    variable_others: Shorts,
+    variable_values: Floats,
+    scratch: Blocks,
+    out: Doubles,
+) -> None:
+    """Score the candidates; all layers in one call, as between two LP solves each call finds its code out of cache.
+
+    Of each side the vertices that take part, how many they are, and where each vertex stands among them; of the rows
+    also one of each group with equal features, and the group of each row. See :func:`aggregate` for the rest; ``each``
+    has the numbers from 0 on, ``scratch`` is (``N_SCRATCH``, capacity, width), ``out`` receives the logits.
+    """
+    rest, old_rows, new_rows, old_variables, new_variables = scratch[:3], scratch[3], scratch[4], scratch[5], scratch[6]
+    height = weights.shape[1] + 1
+    cut = row_features.shape[1] + 1
+    embed(row_features, first_rows, n_groups, row_norm, weights[:cut], weights[cut : cut + height], old_rows)
+    weights = weights[cut + height :]
+    cut = variable_features.shape[1] + 1
+    embed(
+        variable_features,
+        variables,
+        n_variables,
+        variable_norm,
+        weights[:cut],
+        weights[cut : cut + height],
+        old_variables,
+    )
+    weights = weights[cut + height :]
+    n_half = N_HALF_LAYERS * height + 1
+    for i in range(n_rounds):
+        convolve(
+            weights[:n_half], degree_power, rows, row_group, n_rows, n_groups, row_offsets, row_others, row_values,
+            variable_position, old_rows, old_variables, n_variables, rest, new_rows,
+        )  # fmt: skip
+        old_rows, new_rows, row_group, n_groups = new_rows, old_rows, each, n_rows
+        chosen, n_chosen, own = variables, n_variables, old_variables
+        if i == n_rounds - 1:
+            chosen, n_chosen, own = candidates, candidates.size, new_variables
+            for k in range(n_chosen):
+                own[k] = old_variables[variable_position[candidates[k]]]
+            new_variables = old_variables
+        convolve(
+            weights[n_half : 2 * n_half], degree_power, chosen, each, n_chosen, n_chosen, variable_offsets,
+            variable_others, variable_values, row_position, own, old_rows, n_rows, rest, new_variables,
+        )  # fmt: skip
+        old_variables, new_variables = new_variables, own
+        weights = weights[2 * n_half :]
+    score(old_variables, candidates.size, weights[:height], weights[height], out)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,10 @@ from numpy.typing import NDArray
 from gnn_branching.config import ModelConfig
 from gnn_branching.contracts import BranchingState, FloatArray, IndexArray
 from gnn_branching.policy import kernels, layers
-from gnn_branching.policy.folding import FoldedNetwork, Half, Layer, Norm, fold
-from gnn_branching.policy.kernels import Floats
-from gnn_branching.policy.layers import BIAS, LINEAR, TILE_ROWS
-from gnn_branching.policy.structure import Edges, Structure
+from gnn_branching.policy.folding import FoldedNetwork, fold
+from gnn_branching.policy.kernels import Blocks
+from gnn_branching.policy.layers import TILE_ROWS
+from gnn_branching.policy.structure import Structure
 
 NOTHING = np.empty(0, dtype=np.int64)
 
@@ -57,10 +58,8 @@ class CompiledNetwork:
             ("variable", state.variable_features, self._net.variable_norm),
         )
         for side, features, norm in sides:
-            if features.shape[1] != norm.shift.size:
-                raise ValueError(
-                    f"{features.shape[1]} {side} features, but the policy was trained on {norm.shift.size}"
-                )
+            if features.shape[1] != norm.shape[1]:
+                raise ValueError(f"{features.shape[1]} {side} features, but the policy was trained on {norm.shape[1]}")
         if not kernels.inside(np.ascontiguousarray(state.candidates), state.n_variables):
             raise ValueError(f"a candidate's index is not in [0, {state.n_variables})")
 
@@ -73,16 +72,15 @@ class Scratch(threading.local):
 
     def __init__(self) -> None:
         self.structure: Structure | None = None
-        self.buffers: dict[str, Floats] = {}
+        self.blocks: Blocks = np.zeros((layers.N_SCRATCH, 0, 0), dtype=np.float32)
         self.indices: dict[str, IndexArray] = {}
 
-    def matrix(self, name: str, n_rows: int, n_columns: int) -> Floats:
-        """Return a scratch matrix of at least ``n_rows`` rows, rounded up to whole tiles; it only ever grows."""
-        found = self.buffers.get(name)
-        if found is None or found.shape[0] < n_rows:
+    def matrices(self, n_rows: int, width: int) -> Blocks:
+        """Return scratch matrices of at least ``n_rows`` rows, rounded up to whole tiles; they only ever grow."""
+        if self.blocks.shape[1] < n_rows:
             capacity = (n_rows + n_rows // 4) // TILE_ROWS * TILE_ROWS + TILE_ROWS
-            found = self.buffers[name] = np.zeros((capacity, n_columns), dtype=np.float32)
-        return found
+            self.blocks = np.zeros((layers.N_SCRATCH, capacity, width), dtype=np.float32)
+        return self.blocks
 
     def index(self, name: str, n: int) -> IndexArray:
         """Return a scratch array of exactly ``n`` indices."""
@@ -108,27 +106,19 @@ def _writable(state: BranchingState) -> BranchingState:
     return BranchingState(**{name: np.array(array) for name, array in zip(names, arrays, strict=True)})
 
 
+@dataclass(slots=True)
 class _Vertices:
-    """The vertices of one side that take part, and their embeddings.
+    """The vertices of one side that take part.
 
     Attributes:
-        side: ``row``, ``variable`` or ``candidate``.
         chosen: int64: their numbers, in the first ``n`` entries.
         n: How many.
         position: int64, (all vertices of the side,): where each one stands in ``chosen``.
-        group: int64: row of ``embeddings`` of each vertex of ``chosen``.
-        n_groups: Rows of ``embeddings`` in use.
-        embeddings: float32, (capacity, width).
     """
 
-    __slots__ = ("chosen", "embeddings", "group", "n", "n_groups", "position", "side")
-
-    def __init__(self, side: str, chosen: IndexArray, n: int, position: IndexArray) -> None:
-        self.side, self.chosen, self.n, self.position = side, chosen, n, position
-
-    def embed(self, embeddings: Floats, group: IndexArray, n_groups: int) -> None:
-        """Set the embeddings."""
-        self.embeddings, self.group, self.n_groups = embeddings, group, n_groups
+    chosen: IndexArray
+    n: int
+    position: IndexArray
 
 
 class _Pass:
@@ -139,93 +129,44 @@ class _Pass:
 
     def run(self) -> FloatArray:
         net, graph, state = self.net, self.graph, self.state
-        candidates = np.ascontiguousarray(state.candidates)
+        candidates, scores = np.ascontiguousarray(state.candidates), np.empty(state.n_candidates)
+        row_features = np.ascontiguousarray(state.row_features)
         rows, variables = self._receptive_field(candidates)
-        self._embed(rows, state.row_features, net.row_norm, net.row_layers, grouped=True)
-        self._embed(variables, state.variable_features, net.variable_norm, net.variable_layers, grouped=False)
-        chosen = _Vertices("candidate", candidates, candidates.size, candidates)
-        last = len(net.to_rows) - 1
-        for i, (to_rows, to_variables) in enumerate(zip(net.to_rows, net.to_variables, strict=True)):
-            self._convolve(to_rows, rows, variables, graph.row_offsets, graph.by_row)
-            if i == last:
-                own = self.scratch.matrix("candidate", chosen.n, self.net.width)
-                kernels.copy_rows(variables.embeddings, candidates, variables.position, own)
-                chosen.embed(own, self.scratch.ascending(chosen.n), chosen.n)
-            receivers = chosen if i == last else variables
-            self._convolve(to_variables, receivers, rows, graph.variable_offsets, graph.by_variable)
-        return self._score(chosen)
+        first, group, n_groups = self._groups(rows, row_features)
+        capacity = max(graph.n_rows, graph.n_variables)
+        layers.forward(
+            net.weights, net.row_norm, net.variable_norm, net.n_rounds, net.degree_power, row_features,
+            np.ascontiguousarray(state.variable_features), rows.chosen, rows.n, first, group, n_groups, rows.position,
+            variables.chosen, variables.n, variables.position, candidates, self.scratch.ascending(capacity),
+            graph.row_offsets, graph.by_row.others, graph.by_row.values, graph.variable_offsets,
+            graph.by_variable.others, graph.by_variable.values,
+            self.scratch.matrices(capacity, net.weights.shape[1]), scores,
+        )  # fmt: skip
+        return scores
 
     def _receptive_field(self, candidates: IndexArray) -> tuple[_Vertices, _Vertices]:
         """Return the rows and variables that the scores depend on."""
-        graph = self.graph
-        if len(self.net.to_rows) > 1:
-            return self._everything("row", graph.n_rows), self._everything("variable", graph.n_variables)
-        found, position = self.scratch.index("rows", graph.n_rows), self.scratch.index("row_position", graph.n_rows)
+        graph, index = self.graph, self.scratch.index
+        if self.net.n_rounds > 1:
+            return self._everything(graph.n_rows), self._everything(graph.n_variables)
+        found, position = index("rows", graph.n_rows), index("row_position", graph.n_rows)
         edges = (graph.variable_offsets, graph.by_variable.others)
         n = kernels.neighbours(candidates, candidates.size, *edges, NOTHING, found, position)
-        rows = _Vertices("row", found, n, position)
+        rows = _Vertices(found, n, position)
         if 2 * n > graph.n_rows:  # nearly every variable is in one of them: do not look
-            return rows, self._everything("variable", graph.n_variables)
-        found, position = (
-            self.scratch.index("variables", graph.n_variables),
-            self.scratch.index("place", graph.n_variables),
-        )
+            return rows, self._everything(graph.n_variables)
+        found, position = index("variables", graph.n_variables), index("variable_position", graph.n_variables)
         edges = (graph.row_offsets, graph.by_row.others)
         n = kernels.neighbours(rows.chosen, n, *edges, candidates, found, position)
-        return rows, _Vertices("variable", found, n, position)
+        return rows, _Vertices(found, n, position)
 
-    def _everything(self, side: str, n: int) -> _Vertices:
+    def _everything(self, n: int) -> _Vertices:
         every = self.scratch.ascending(n)
-        return _Vertices(side, every, n, every)
+        return _Vertices(every, n, every)
 
-    def _embed(
-        self, vertices: _Vertices, features: FloatArray, norm: Norm, two: tuple[Layer, Layer], *, grouped: bool
-    ) -> None:
-        features = np.ascontiguousarray(features)
-        chosen, group, n = self._groups(vertices, features) if grouped else (vertices.chosen, None, vertices.n)
-        embeddings = self.scratch.matrix(vertices.side, n, self.net.width)
-        first, second = two
-        layers.embed(
-            features,
-            chosen,
-            n,
-            norm.shift,
-            norm.scale,
-            first.weight,
-            first.bias,
-            second.weight,
-            second.bias,
-            embeddings,
-        )
-        vertices.embed(embeddings, self.scratch.ascending(n) if group is None else group, n)
-
-    def _groups(self, vertices: _Vertices, features: FloatArray) -> tuple[IndexArray, IndexArray | None, int]:
-        """Return one vertex for each set of equal features, the group of each vertex, and how many groups there are."""
-        first, group = self.scratch.index("first", vertices.n), self.scratch.index("group", vertices.n)
-        table = self.scratch.index("table", 2 << vertices.n.bit_length())
-        n = kernels.group_equal(features.view(np.int64), vertices.chosen, vertices.n, table, first, group)
-        return (first, group, n) if n else (vertices.chosen, None, vertices.n)
-
-    def _convolve(self, half: Half, to: _Vertices, of: _Vertices, offsets: IndexArray, edges: Edges) -> None:
-        """Update the embeddings of ``to`` from those of ``of``, each of which has its own."""
-        target, kept = (
-            self._transform(name, to, layer) for name, layer in (("target", half.target), ("kept", half.own))
-        )
-        sent = self._transform("sent", of, half.source)
-        updated = self.scratch.matrix(f"updated_{to.side}", to.n, self.net.width)
-        layers.convolve(
-            to.chosen, to.group, to.n, offsets, edges.others, edges.values, of.position, target, sent, half.edge, kept,
-            half.per_message, self.net.degree_power, half.through, half.update.weight, half.update.bias, updated,
-        )  # fmt: skip
-        to.embed(updated, self.scratch.ascending(to.n), to.n)
-
-    def _transform(self, name: str, vertices: _Vertices, layer: Layer) -> Floats:
-        """Send embeddings through a layer without ReLU."""
-        out = self.scratch.matrix(name, vertices.n_groups, self.net.width)
-        layers.dense(vertices.embeddings, layer.weight, layer.bias, BIAS, LINEAR, out, vertices.n_groups)
-        return out
-
-    def _score(self, chosen: _Vertices) -> FloatArray:
-        head, scores = self.net.head, np.empty(chosen.n)
-        layers.score(chosen.embeddings, chosen.n, head.weight, head.bias, self.net.score, scores)
-        return scores
+    def _groups(self, rows: _Vertices, features: FloatArray) -> tuple[IndexArray, IndexArray, int]:
+        """Return one row of each set with equal features, the group of each row, and how many groups there are."""
+        first, group = self.scratch.index("first", rows.n), self.scratch.index("group", rows.n)
+        table = self.scratch.index("table", 2 << rows.n.bit_length())
+        n = kernels.group_equal(features.view(np.int64), rows.chosen, rows.n, table, first, group)
+        return (first, group, n) if n else (rows.chosen, self.scratch.ascending(rows.n), rows.n)

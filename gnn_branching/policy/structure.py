@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gnn_branching.contracts import BranchingState, IndexArray
+from gnn_branching.contracts import BranchingState, FloatArray, IndexArray
 from gnn_branching.policy import kernels
-from gnn_branching.policy.folding import Norm
 from gnn_branching.policy.kernels import Floats, Shorts
 
 
@@ -15,15 +14,15 @@ class Structure:
 
     Args:
         state: Where to read the edges; they are copied.
-        norm: Prenorm of the edge values.
+        norm: (2, 1): shift and scale of the edge values.
 
     Raises:
         ValueError: If an index is out of range.
     """
 
-    def __init__(self, state: BranchingState, norm: Norm) -> None:
+    def __init__(self, state: BranchingState, norm: FloatArray) -> None:
         self.n_rows, self.n_variables = state.n_rows, state.n_variables
-        self._shift, self._scale = float(norm.shift[0]), float(norm.scale[0])
+        self._shift, self._scale = float(norm[0, 0]), float(norm[1, 0])
         rows, variables = state.edge_indices
         values = ((state.edge_values + self._shift) * self._scale).astype(np.float32)
         self.row_offsets = _offsets(rows, self.n_rows)

@@ -105,12 +105,22 @@ class FeatureExtractor:
         return np.asarray(features, dtype=np.float64)
 
 
-# One compiled pass: after an LP solve the caches are cold, and each NumPy call costs its code's way from memory.
+# Compiled: after an LP solve the caches are cold, and each of NumPy's functions costs its code's way from memory.
+# Sums may run in vectors ("reassoc"); NaN and infinities stay what they are.
+@numba.njit("boolean(float64[::1])", nogil=True, cache=True, fastmath={"reassoc"})
+def all_finite(values: FloatArray) -> bool:
+    """Return whether no value is NaN or infinite: 0 times each is 0 then."""
+    zero = 0.0
+    for i in range(values.size):
+        zero += values[i] * 0.0
+    return zero == 0.0
+
+
 @numba.njit(
     "uint8(float64[:,::1], float64[:,::1], float64[::1], int64[::1], float64[::1])",
     nogil=True,
     cache=True,
-    fastmath={"reassoc"},  # lets sums run in vectors; NaN and infinities stay what they are
+    fastmath={"reassoc"},
 )
 def complete(
     row_features: FloatArray,
@@ -129,8 +139,7 @@ def complete(
         inside = 0 <= candidates[i] < variable_features.shape[0]
         if not inside or variable_features[candidates[i], _SOLUTION_VALUE] != lp_values[i]:
             return 1
-    zero = 0.0
-    for values in (row_features.reshape(-1), variable_features.reshape(-1), edge_values):
-        for i in range(values.size):
-            zero += values[i] * 0.0
-    return 0 if zero == 0.0 else 2
+    finite = (
+        all_finite(row_features.reshape(-1)) and all_finite(variable_features.reshape(-1)) and all_finite(edge_values)
+    )
+    return 0 if finite else 2

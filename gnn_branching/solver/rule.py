@@ -24,7 +24,7 @@ from gnn_branching.contracts import (
     RuleStatistics,
 )
 from gnn_branching.solver.candidates import Candidates, HandoverError, current_candidates
-from gnn_branching.solver.features import FeatureExtractor
+from gnn_branching.solver.features import FeatureExtractor, all_finite
 from gnn_branching.solver.settings import CHOSEN_RULE_PRIORITY
 from gnn_branching.solver.verify import Verdict, verify_best
 
@@ -266,7 +266,7 @@ class LearnedBranching(pyscipopt.Branchrule):
         """Hand over if the scores decide nothing."""
         if np.shape(scores) != (n_candidates,):
             raise HandoverError("wrong-number-of-scores")
-        if not np.isfinite(scores).all():
+        if not all_finite(np.ascontiguousarray(scores, dtype=np.float64)):
             raise HandoverError("score-not-finite")
         if self._settings.confidence and n_candidates > 1:
             second, best = np.partition(scores, -2)[-2:]

@@ -69,17 +69,16 @@ def test_equal_rows_are_embedded_once(config: ModelConfig, n_distinct: int, monk
     state = make_state(n_rows=400, n_variables=90, n_edges=900, n_candidates=80)
     choice = np.random.default_rng(1).integers(n_distinct, size=state.n_rows)
     state = replace(state, row_features=state.row_features[:n_distinct][choice])
-    n_embedded = []
-    embed = runtime.layers.embed
+    n_groups = []
+    group_equal = runtime.kernels.group_equal
 
-    def counting(features: np.ndarray, chosen: np.ndarray, n_chosen: int, *others: object) -> None:
-        n_embedded.append(n_chosen)
-        embed(features, chosen, n_chosen, *others)
+    def counting(*arguments: object) -> int:
+        n_groups.append(group_equal(*arguments))
+        return n_groups[-1]
 
-    monkeypatch.setattr(runtime.layers, "embed", counting)
+    monkeypatch.setattr(runtime.kernels, "group_equal", counting)
     np.testing.assert_allclose(compiled(network).logits(state), reference(network).logits(state), rtol=1e-5, atol=1e-5)
-    if n_distinct < 100:
-        assert n_embedded[0] == n_distinct
+    assert n_groups == [n_distinct if n_distinct < 100 else 0]
 
 
 def test_edges_need_no_order() -> None:
@@ -172,10 +171,10 @@ def test_memory_does_not_grow() -> None:
     states: list[BranchingState] = [make_state(n_rows=30 + i, n_edges=200 + i, seed=i) for i in range(20)]
     for state in states:
         fast.logits(state)
-    held = {name: array.nbytes for name, array in fast._scratch.buffers.items()}
+    held = fast._scratch.blocks.nbytes
     for state in states * 3:
         fast.logits(state)
-    assert {name: array.nbytes for name, array in fast._scratch.buffers.items()} == held
+    assert fast._scratch.blocks.nbytes == held
 
 
 def test_threads_do_not_disturb_each_other() -> None:
