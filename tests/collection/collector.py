@@ -11,12 +11,18 @@ from gnn_branching.execution import LocalExecutor
 from tests.collection.toys import toy_config, toy_instances, toy_sampler
 
 
+N_ATTEMPTS = 5
+"""More than a test kills workers: an episode whose process dies this often is set aside, as it should be."""
+
+
 def main(folder: Path, n_train: int) -> int:
     """Collect the toy dataset into ``folder``; 2 if that cannot be."""
     instances = toy_instances(folder / "i")
     try:
         config = toy_config(n_train, 4, 3)
-        collect_dataset(config, instances, folder / "d", LocalExecutor(workers=2), sampler=toy_sampler)
+        collect_dataset(
+            config, instances, folder / "d", LocalExecutor(workers=2, attempts=N_ATTEMPTS), sampler=toy_sampler
+        )
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
