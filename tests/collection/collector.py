@@ -10,7 +10,6 @@ from gnn_branching.contracts import InputError
 from gnn_branching.execution import LocalExecutor
 from tests.collection.toys import toy_config, toy_instances, toy_sampler
 
-
 N_ATTEMPTS = 5
 """More than a test kills workers: an episode whose process dies this often is set aside, as it should be."""
 
