@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from gnn_branching.contracts import InputError
 from gnn_branching.execution.job import ARRIVED, JobReport, run_job
@@ -144,19 +144,19 @@ class _Job(Generic[Payload]):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Running(Generic[Payload]):
-    """A job and its process."""
+    """A job, its process, and what that has sent so far."""
 
     job: _Job[Payload]
     process: ForkServerProcess
     pipe: Connection
     deadline: float | None
     has_arrived: bool = False
+    report: JobReport[object] | None = None
     exit_code: int | None = field(default=None)
 
     def is_over(self) -> bool:
         """Say whether the process reported, died, or exceeded its time."""
-        self._note_arrival()
-        return self.pipe.poll() or not self.process.is_alive() or self.seconds_left() <= 0
+        return self._hear() or not self.process.is_alive() or self.seconds_left() <= 0
 
     def seconds_left(self) -> float:
         """Return the time until the deadline."""
@@ -164,18 +164,21 @@ class _Running(Generic[Payload]):
 
     def receive(self) -> JobReport[Result] | None:
         """Return the report; None if the process died before it had sent it whole."""
-        self._note_arrival()
-        try:
-            report: JobReport[Result] | None = self.pipe.recv() if self.pipe.poll() else None
-        except (EOFError, OSError):
-            return None
-        return report
+        self._hear()
+        return cast("JobReport[Result] | None", self.report)
 
-    def _note_arrival(self) -> None:
+    def _hear(self) -> bool:
+        """Take in what the process has sent; return whether nothing more will come."""
         try:
-            self.has_arrived = self.has_arrived or (self.pipe.poll() and self.pipe.recv() == ARRIVED)
+            while self.report is None and self.pipe.poll():
+                message = self.pipe.recv()
+                if message == ARRIVED:
+                    self.has_arrived = True
+                else:
+                    self.report = message
         except (EOFError, OSError):
-            return
+            return True
+        return self.report is not None
 
     def kill(self) -> None:
         """End the process if it has not ended, and let go of it."""

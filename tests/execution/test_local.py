@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,6 +14,8 @@ import pytest
 
 from gnn_branching.contracts import InputError
 from gnn_branching.execution import LocalExecutor, make_executor, outcomes_of
+from gnn_branching.execution.job import ARRIVED
+from gnn_branching.execution.local import _Job, _Running
 from gnn_branching.execution.protocol import Executor, JobOutcome
 from tests.execution import jobs
 
@@ -106,6 +109,31 @@ def test_processes_that_cannot_start_are_no_jobs_fault() -> None:
     assert next(outcomes).result == "fine"
     with pytest.raises(InputError, match="worker processes cannot start"):
         next(outcomes)
+
+
+class LatePipe:
+    """The end of a pipe through which a message comes right after the first look."""
+
+    def __init__(self) -> None:
+        self._near, self._far = multiprocessing.Pipe(duplex=False)
+        self._sent = False
+        self.recv = self._near.recv
+
+    def poll(self) -> bool:
+        found = self._near.poll()
+        if not self._sent:
+            self._far.send(ARRIVED)
+            self._sent = True
+        return found
+
+
+def test_an_arrival_between_two_looks_is_no_end() -> None:
+    living = multiprocessing.current_process()
+    item = _Running(job=_Job(index=0, payload=None), process=living, pipe=LatePipe(), deadline=None)  # type: ignore[arg-type]
+    assert not item.is_over()
+    assert not item.is_over()
+    assert item.has_arrived
+    assert item.receive() is None
 
 
 def test_payloads_are_asked_for_late() -> None:
