@@ -31,7 +31,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-import gnn_branching.training  # noqa: F401 - sets how OpenMP's threads wait, for both networks
 from gnn_branching.config import CollectionConfig, ModelConfig, TrainingConfig
 from gnn_branching.dataset.data import BranchingData
 from gnn_branching.dataset.loader import training_batches

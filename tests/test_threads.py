@@ -1,0 +1,33 @@
+"""How OpenMP's threads wait is settled before PyTorch reads it, whichever part of the package comes first."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+SPY = """
+import os, sys
+
+class Spy:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            print(os.environ.get("OMP_WAIT_POLICY"))
+            sys.meta_path.remove(self)
+
+sys.meta_path.insert(0, Spy())
+import {module}
+"""
+
+
+@pytest.mark.parametrize("module", ["diagnostics.tracker", "training.loop", "model.network", "policy.torch_runtime"])
+@pytest.mark.parametrize(("said", "read"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_sleep_unless_told_otherwise(module: str, said: str | None, read: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    if said is not None:
+        environment["OMP_WAIT_POLICY"] = said
+    code = SPY.format(module=f"gnn_branching.{module}")
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [read]
