@@ -1,9 +1,12 @@
-"""Write files so that a reader, or a process killed at any moment, sees all of a file or none of it."""
+"""Write files so that a reader, or a process killed at any moment, sees all of a file or none; lock folders."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gnn_branching.contracts import InputError
@@ -51,6 +54,31 @@ def flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def exclusive(folder: Path, *, work: str) -> Iterator[None]:
+    """Keep a second process out of a folder; the lock dies with its process, however that dies.
+
+    Args:
+        folder: Made if it is not there.
+        work: What the other process would be doing, for the message.
+
+    Raises:
+        InputError: If another process holds the lock, or the folder cannot be written to.
+    """
+    path = folder / ".lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stream = path.open("w")
+    except OSError as error:
+        raise explain_write_error(path, error) from None
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another {work} {folder}; wait for it or choose another") from None
+        yield
 
 
 def explain_write_error(path: Path, error: OSError) -> InputError:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from gnn_branching.collection.ledger import SetAside, SplitLedger
 from gnn_branching.collection.progress import CollectionProgress
 from gnn_branching.config import ExperimentConfig, to_mapping
 from gnn_branching.contracts import InputError, InstanceFile
-from gnn_branching.durable import explain_write_error, remove_partial_files
+from gnn_branching.durable import exclusive, remove_partial_files
 from gnn_branching.execution import outcomes_of
 from gnn_branching.execution.protocol import Executor
 from gnn_branching.instances import InstanceSplits
@@ -63,7 +62,7 @@ def collect_dataset(
     """
     wanted = config.collection
     counts = dict(zip(SPLITS, (wanted.n_train_samples, wanted.n_valid_samples, wanted.n_test_samples), strict=True))
-    with _locked(dataset):
+    with exclusive(dataset, work="process is collecting into"):
         description = _begin(dataset, make_recipe(config, instances))
         for split, n_wanted in counts.items():
             job_of = partial(
@@ -200,20 +199,3 @@ def _explain_barren(ledger: SplitLedger) -> str:
         else "their trees are too small; raise expert_probability or take harder instances"
     )
     return f"{ledger.n_barren} episodes in a row gave no {ledger.split} sample; {hint}"
-
-
-@contextmanager
-def _locked(dataset: Path) -> Generator[None, None, None]:
-    """Keep a second collector away; the lock dies with its process, however that dies."""
-    path = dataset / ".lock"
-    try:
-        dataset.mkdir(parents=True, exist_ok=True)
-        stream = path.open("w")
-    except OSError as error:
-        raise explain_write_error(path, error) from None
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"another process is collecting into {dataset}; wait for it or choose another") from None
-        yield

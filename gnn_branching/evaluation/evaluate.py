@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gnn_branching.contracts import InputError, InstanceFile, SolveRecord
-from gnn_branching.durable import remove_partial_files, write_durably
+from gnn_branching.durable import exclusive, remove_partial_files, write_durably
 from gnn_branching.evaluation.agreement import Disagreement
 from gnn_branching.evaluation.guard import SCIP_SOLVER
 from gnn_branching.evaluation.optima import known_optima
@@ -28,13 +28,15 @@ from gnn_branching.evaluation.sources import (
     write_conditions,
     write_optima,
 )
-from gnn_branching.evaluation.store import RowStore, exclusive
+from gnn_branching.evaluation.store import RowStore
 from gnn_branching.evaluation.summary import SUMMARY_FILE, flat_figures, summary_lines, write_summary
 from gnn_branching.evaluation.tables import Table, to_csv, to_latex, to_markdown
 from gnn_branching.execution.protocol import Executor
 from gnn_branching.provenance import available_cores
 
 ROWS_FOLDER = "rows"
+LOCKED_WORK = "evaluation is running in"
+"""What keeps a second evaluation out of a folder."""
 EXIT_AGREED = 0
 EXIT_DISAGREED = 3
 
@@ -167,7 +169,7 @@ def evaluate(
     """
     jobs = plan_request(request)
     optima = known_optima([instance.path for instance in request.instances], request.solu_files)
-    with exclusive(folder):
+    with exclusive(folder, work=LOCKED_WORK):
         for part in (".", "tables", "figures", TREES_FOLDER, AGREEMENT_FOLDER):
             remove_partial_files(folder / part)
         store = RowStore(folder / ROWS_FOLDER)

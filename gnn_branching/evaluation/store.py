@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from gnn_branching.contracts import InputError, SolveFigures, SolveRecord
-from gnn_branching.durable import explain_write_error, remove_partial_files, write_durably
+from gnn_branching.contracts import SolveFigures, SolveRecord
+from gnn_branching.durable import remove_partial_files, write_durably
 from gnn_branching.evaluation.plan import SolveJob
 
 _JSON = ConfigDict(ser_json_inf_nan="strings")
@@ -67,27 +65,6 @@ def parse_report(data: bytes) -> ChildReport | None:
         return _REPORT.validate_json(data)
     except ValidationError:
         return None
-
-
-@contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Keep a second evaluation out of a folder; the lock dies with its process, however that dies.
-
-    Raises:
-        InputError: If another process holds it, or the folder cannot be written to.
-    """
-    path = folder / ".lock"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        stream = path.open("w")
-    except OSError as error:
-        raise explain_write_error(path, error) from None
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"another evaluation is running in {folder}; wait for it or choose another") from None
-        yield
 
 
 class RowStore:

@@ -20,13 +20,13 @@ from synthetic import TIME_LIMIT, made_up_rows
 
 from gnn_branching.cli import main
 from gnn_branching.contracts import InputError
-from gnn_branching.evaluation.evaluate import EvaluationRequest
+from gnn_branching.durable import exclusive
+from gnn_branching.evaluation.evaluate import LOCKED_WORK, EvaluationRequest
 from gnn_branching.evaluation.evaluate import evaluate as run_evaluation
 from gnn_branching.evaluation.instance_choice import read_instances
 from gnn_branching.evaluation.plan import PolicySpec, ResourceLimits
 from gnn_branching.evaluation.results import write_results
 from gnn_branching.evaluation.sources import Conditions, write_conditions
-from gnn_branching.evaluation.store import exclusive
 
 DETERMINISTIC = ("instance", "settings", "policy", "seed", "status", "n_tree_nodes", "primal_bound", "n_lp_iterations")
 
@@ -101,7 +101,7 @@ def test_a_second_evaluation_of_the_same_folder_is_refused(tmp_path: Path) -> No
         limits=ResourceLimits(time_limit_seconds=60.0),
         target="toys:solve_well",
     )
-    with exclusive(tmp_path), pytest.raises(InputError, match="another evaluation is running"):
+    with exclusive(tmp_path, work=LOCKED_WORK), pytest.raises(InputError, match="another evaluation is running"):
         run_evaluation(request, tmp_path)
 
 
