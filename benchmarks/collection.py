@@ -22,9 +22,8 @@ from pathlib import Path
 import ecole
 import numpy as np
 
+from benchmarks.instances import write_instance
 from gnn_branching.config import CollectionConfig
-from gnn_branching.instances import get_family
-from gnn_branching.instances.generate import instance_seed
 from gnn_branching.seeding import derive_seed
 from gnn_branching.shards import write_episode
 from gnn_branching.solver.sampling import run_episode
@@ -78,14 +77,12 @@ def benchmark(
     Returns:
         Rates, their ratio ``speedup``, and the share of our sampler's time that is spent inside the expert.
     """
-    kind = get_family(family)
     config = CollectionConfig(expert_probability=expert_probability, node_limit=node_limit)
     ours, reference = Tally(), Tally()
     with tempfile.TemporaryDirectory(prefix="gnn-branching-benchmark-") as name:
         folder = Path(name)
         for index in range(n_instances):
-            path = folder / f"{index}{kind.suffix}"
-            kind.write(path, instance_seed(seed, family, size, "train", index), **kind.arguments(size))
+            path = write_instance(folder, family, size, "train", index, seed)
             for repetition in range(n_episodes_per_instance):
                 scip_seed = derive_seed(seed, "benchmark", index, repetition)
                 _timed(ours, lambda: sample_ours(path, scip_seed, config, folder, ours))  # noqa: B023

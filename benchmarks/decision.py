@@ -28,11 +28,10 @@ import psutil
 import torch
 from threadpoolctl import threadpool_limits
 
+from benchmarks.instances import write_instance
 from gnn_branching.config import CollectionConfig, ExperimentConfig, ModelConfig, to_mapping
 from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray
 from gnn_branching.dataset.data import collate
-from gnn_branching.instances import get_family
-from gnn_branching.instances.generate import instance_seed
 from gnn_branching.model.network import BipartiteGCNN
 from gnn_branching.policy import list_policies, load_policy
 from gnn_branching.policy.graph import GraphPolicy, load_network
@@ -191,11 +190,7 @@ def one_thread() -> Iterator[None]:
 
 def write_instances(folder: Path, family: str, size: str, n_instances: int, seed: int) -> list[Path]:
     """Write instances of the test split."""
-    kind = get_family(family)
-    paths = [folder / f"{index}{kind.suffix}" for index in range(n_instances)]
-    for index, path in enumerate(paths):
-        kind.write(path, instance_seed(seed, family, size, "test", index), **kind.arguments(size))
-    return paths
+    return [write_instance(folder, family, size, "test", index, seed) for index in range(n_instances)]
 
 
 def make_random_policy(folder: Path, instance: Path, seed: int) -> Path:

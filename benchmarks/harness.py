@@ -24,12 +24,11 @@ from pathlib import Path
 import numpy as np
 import pyscipopt
 
+from benchmarks.instances import write_instance
 from gnn_branching.contracts import SolveFigures
 from gnn_branching.evaluation.guard import GuardedSolve, solving_environment
 from gnn_branching.evaluation.plan import PolicySpec, ResourceLimits, SolveJob, instance_files
 from gnn_branching.evaluation.store import dump_job, parse_job
-from gnn_branching.instances import get_family
-from gnn_branching.instances.generate import instance_seed
 from gnn_branching.solver.settings import NAMED_SETTINGS
 
 SETTINGS = "paper"
@@ -82,13 +81,11 @@ def benchmark(
         ``overhead_percent`` (geometric mean of CPU time, best of the repetitions, over the reference's, less one), its
         wall-time twin, and ``watcher_percent``, which bounds what the watcher can take from a solve on its own core.
     """
-    kind = get_family(family)
     pairs: list[list[Pair]] = []
     with tempfile.TemporaryDirectory(prefix="gnn-branching-benchmark-") as name:
         folder = Path(name)
         for index in range(n_instances):
-            path = folder / f"{index}{kind.suffix}"
-            kind.write(path, instance_seed(seed, family, size, "test", index), **kind.arguments(size))
+            path = write_instance(folder, family, size, "test", index, seed)
             (instance,) = instance_files([path], family=family, size=size)
             job = SolveJob(
                 instance=instance,
