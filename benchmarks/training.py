@@ -34,7 +34,7 @@ from torch import Tensor
 from gnn_branching.config import CollectionConfig, ModelConfig, TrainingConfig
 from gnn_branching.dataset.data import BranchingData
 from gnn_branching.dataset.loader import training_batches
-from gnn_branching.model.network import BipartiteGCNN, Implementation
+from gnn_branching.model.network import BipartiteGCNN, Implementation, initial_network
 from gnn_branching.provenance import available_cores
 from gnn_branching.seeding import derive_seed
 from gnn_branching.shards import episode_path, open_dataset, write_episode
@@ -179,19 +179,15 @@ def sampled_dataset(family: str, size: str, n_samples: int, seed: int) -> Path:
     if done.exists():
         return folder
     # Only here: what SCIP takes must not count in the processes that train.
-    from gnn_branching.instances import get_family
-    from gnn_branching.instances.generate import instance_seed
+    from benchmarks.instances import write_instance
     from gnn_branching.solver.sampling import run_episode
 
-    kind = get_family(family)
     config = CollectionConfig(
         expert_probability=EXPERT_PROBABILITY, node_limit=NODE_LIMIT, n_samples_per_episode=N_SAMPLES_PER_EPISODE
     )
     n, episode = 0, 0
     while n < n_samples:
-        path = folder / f"{episode}{kind.suffix}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        kind.write(path, instance_seed(seed, family, size, "train", episode), **kind.arguments(size))
+        path = write_instance(folder, family, size, "train", episode, seed)
         scip_seed = derive_seed(seed, "benchmark", episode)
         found = run_episode(str(path), episode=episode, scip_seed=scip_seed, config=config, instance_sha256="0" * 64)
         write_episode(episode_path(folder, "train", episode), found.samples)
@@ -203,8 +199,7 @@ def sampled_dataset(family: str, size: str, n_samples: int, seed: int) -> Path:
 
 def write_weights(folder: Path, dataset: str, hidden_size: int, batch_size: int, seed: int) -> None:
     """Write the weights that both networks start from, prenorm fitted."""
-    torch.manual_seed(derive_seed(seed, "initial weights"))
-    network = BipartiteGCNN(ModelConfig(hidden_size=hidden_size))
+    network = initial_network(ModelConfig(hidden_size=hidden_size), seed)
     source = open_dataset(dataset, "train")
     n_batches = -(-N_PRENORM_SAMPLES // batch_size)
     network.fit_prenorm(training_batches(source, batch_size=batch_size, seed=seed, n_batches=n_batches))

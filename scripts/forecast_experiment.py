@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gnn_branching.diagnostics.forecast import LEAST_EPOCHS, BackTest, back_test
+from gnn_branching.model.network import initial_network
 from gnn_branching.training.loop import train
 from gnn_branching.training.outputs import read_metrics
-from scripts.learning_rate_experiment import TRAINING, load, network
+from scripts.learning_rate_experiment import MODEL, TRAINING, load
 
 N_EPOCHS = 30
 SETTINGS = {
@@ -42,7 +43,7 @@ def train_all(family: str, dataset: Path, out: Path) -> list[tuple[str, Path]]:
     for name, config in SETTINGS.items():
         folder = out / family / name.replace(" ", "-")
         folder.mkdir(parents=True, exist_ok=True)
-        train(network(0), data.train, data.valid, config, seed=0, run_folder=folder, display="none")
+        train(initial_network(MODEL, 0), data.train, data.valid, config, seed=0, run_folder=folder, display="none")
         runs.append((f"{family}, {name}", folder))
         print(runs[-1][0], flush=True)
     return runs

@@ -22,15 +22,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import torch
-
 from gnn_branching.config import ModelConfig, TrainingConfig
 from gnn_branching.contracts import Sample
 from gnn_branching.dataset.source import MemorySource, SampleSource
 from gnn_branching.diagnostics.learning_rate import choose_learning_rate
 from gnn_branching.diagnostics.tracker import ConvergenceTracker, probe_samples
-from gnn_branching.model.network import BipartiteGCNN
-from gnn_branching.seeding import derive_seed
+from gnn_branching.model.network import initial_network
 from gnn_branching.shards import open_dataset
 from gnn_branching.training.loop import train
 from gnn_branching.training.outputs import read_metrics
@@ -121,13 +118,6 @@ def load(family: str, dataset: Path) -> Data:
     return Data(family=family, train=MemorySource(parts[False]), valid=MemorySource(parts[True]))
 
 
-def network(seed: int) -> BipartiteGCNN:
-    """Return the network at its start, as ``train-policy`` makes it."""
-    with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(seed, "initial weights"))
-        return BipartiteGCNN(MODEL)
-
-
 def train_one(data: Data, seed: int, kind: str, rate: float, n_epochs: int, out: Path) -> Trained:
     """Train at one rate, or go on with it."""
     config = replace(TRAINING, learning_rate=rate, n_epochs=n_epochs)
@@ -136,7 +126,7 @@ def train_one(data: Data, seed: int, kind: str, rate: float, n_epochs: int, out:
     tracker = ConvergenceTracker(probe_samples(data.train, N_PROBE_SAMPLES), config.loss)
     try:
         result = train(
-            network(seed),
+            initial_network(MODEL, seed),
             data.train,
             data.valid,
             config,
@@ -168,7 +158,7 @@ def run(data: Data, seed: int, out: Path) -> None:
             append(out, train_one(data, seed, "grid", rate, N_EPOCHS, out))
     if not any(kind == "auto" for kind, _, _ in done):
         clock = time.perf_counter()
-        choice = choose_learning_rate(network(seed), data.train, data.valid, TRAINING, seed=seed)
+        choice = choose_learning_rate(initial_network(MODEL, seed), data.train, data.valid, TRAINING, seed=seed)
         seconds = time.perf_counter() - clock
         trained = train_one(data, seed, "auto", choice.rate, N_EPOCHS, out)
         append(out, replace(trained, choice_steps=choice.n_steps, choice_seconds=seconds))

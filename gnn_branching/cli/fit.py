@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from gnn_branching.cli.experiment import RunFolder
 from gnn_branching.cli.output import write_json
 from gnn_branching.config import ExperimentConfig, to_mapping
-from gnn_branching.seeding import derive_seed
 
 if TYPE_CHECKING:
     from gnn_branching.dataset.selection import SelectedSamples
@@ -35,10 +34,11 @@ def fit_network(
     """
     from gnn_branching.diagnostics.early_stop import PlStarRule
     from gnn_branching.diagnostics.tracker import ConvergenceTracker, probe_samples
+    from gnn_branching.model.network import initial_network
     from gnn_branching.policy.save import save_policy
     from gnn_branching.training.loop import is_first_process, train
 
-    network = initial_network(config)
+    network = initial_network(config.model, config.seed)
     measured: dict[str, float] = {}
     if measure_rate:
         config, measured = _with_measured_rate(config, folder, samples, network)
@@ -109,17 +109,6 @@ def _with_measured_rate(
     print(f"learning rate {found.rate:.3g}, after {found.n_steps} steps and {found.seconds:.0f} s", file=sys.stderr)
     figures = {"learning_rate_steps": float(found.n_steps), "learning_rate_seconds": found.seconds}
     return replace(config, training=replace(training, learning_rate=found.rate)), figures
-
-
-def initial_network(config: ExperimentConfig) -> BipartiteGCNN:
-    """Return the network before training; its weights depend on the seed alone."""
-    import torch
-
-    from gnn_branching.model.network import BipartiteGCNN
-
-    with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(config.seed, "initial weights"))
-        return BipartiteGCNN(config.model)
 
 
 def _accuracy(folder: RunFolder, source: SampleSource, split: str) -> dict[str, float]:

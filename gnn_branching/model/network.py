@@ -13,6 +13,7 @@ from gnn_branching.contracts import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.model.convolution import HalfConvolution
 from gnn_branching.model.incidence import group_edges
 from gnn_branching.model.prenorm import PreNorm, PrenormObserved
+from gnn_branching.seeding import derive_seed
 
 Implementation = Literal["fused", "reference"]
 
@@ -160,3 +161,10 @@ def _initialise(module: nn.Module) -> None:
         nn.init.orthogonal_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def initial_network(config: ModelConfig, seed: int) -> BipartiteGCNN:
+    """Return a network before training; its weights depend on the configuration and the experiment's seed alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(derive_seed(seed, "initial weights"))
+        return BipartiteGCNN(config)
