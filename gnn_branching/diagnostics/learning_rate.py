@@ -23,6 +23,7 @@ from gnn_branching.dataset.loader import training_batches
 from gnn_branching.dataset.source import SampleSource
 from gnn_branching.diagnostics.curvature import FEW_VECTORS, preconditioned_top
 from gnn_branching.diagnostics.imitation import imitation_probe
+from gnn_branching.diagnostics.probe import Probe
 from gnn_branching.diagnostics.tracker import probe_samples
 from gnn_branching.seeding import derive_seed
 from gnn_branching.training.loop import fit_prenorm
@@ -42,6 +43,8 @@ LOWEST_RATE, HIGHEST_RATE = 1e-5, 1e-1
 """Rates outside are never tried."""
 AVERAGED_SHARE = 0.25
 """Share of a race's steps, at its end, over which weights are averaged."""
+ADAM_EPSILON = 1e-8
+"""PyTorch's: added to the root of the second moments."""
 CEILING_TOLERANCE = 1e-2
 """Relative accuracy of the sharpness behind the ceiling."""
 N_PROBED, N_HELD_OUT = 8, 256
@@ -181,9 +184,14 @@ def measure_adam_ceiling(
         for square, slope in zip(squares, slopes, strict=True):
             square += 0.0 if slope is None else slope.double().square() / len(batches)
     probe = imitation_probe(network, probe_samples(train_source, N_PROBED), config.loss)
-    inverse = 1.0 / (torch.cat([square.reshape(-1) for square in squares]).sqrt() + 1e-8)
+    return adam_ceiling_at(probe, probe.parameters(), torch.cat([square.reshape(-1) for square in squares]))
+
+
+def adam_ceiling_at(probe: Probe, parameters: Tensor, second_moments: Tensor) -> float:
+    """Return Adam's stability ceiling at some parameters, given its second moments there, both float64 and flat."""
+    inverse = 1.0 / (second_moments.sqrt() + ADAM_EPSILON)
     top = preconditioned_top(
-        probe, probe.parameters(), inverse, tolerance=CEILING_TOLERANCE, n_vectors=FEW_VECTORS, exact=False
+        probe, parameters, inverse, tolerance=CEILING_TOLERANCE, n_vectors=FEW_VECTORS, exact=False
     )
     return adam_ceiling(top.value)
 

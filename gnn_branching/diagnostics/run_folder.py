@@ -17,16 +17,15 @@ from torch import Tensor
 from gnn_branching.config import ExperimentConfig
 from gnn_branching.contracts import InputError, Sample
 from gnn_branching.dataset.source import SampleSource
-from gnn_branching.diagnostics.curvature import FEW_VECTORS, preconditioned_top
 from gnn_branching.diagnostics.imitation import imitation_probe, within_memory
-from gnn_branching.diagnostics.learning_rate import CEILING_TOLERANCE, adam_ceiling
+from gnn_branching.diagnostics.learning_rate import adam_ceiling_at
 from gnn_branching.diagnostics.probe import Probe, flat_parameters
 from gnn_branching.diagnostics.tracker import ProbeRecord, initial_parameters, probe_samples, read_probes
 from gnn_branching.model.network import BipartiteGCNN
 from gnn_branching.training.outputs import read_metrics
 from gnn_branching.training.records import EpochRecord
 
-BETA_2, EPSILON = 0.999, 1e-8
+BETA_2 = 0.999
 """PyTorch's defaults of Adam, which training uses."""
 DROPPED_MODULE = "head.3"
 """The layer whose inputs the head's dropout drops."""
@@ -113,11 +112,7 @@ class TrainedRun:
         steps = sorted((self._folder / "checkpoints").glob("step-*.safetensors"))
         if not steps:
             return math.nan
-        inverse = 1.0 / (adam_second_moments(steps[-1]).sqrt() + EPSILON)
-        top = preconditioned_top(
-            self.probe, self.end, inverse, tolerance=CEILING_TOLERANCE, n_vectors=FEW_VECTORS, exact=False
-        )
-        return adam_ceiling(top.value)
+        return adam_ceiling_at(self.probe, self.end, adam_second_moments(steps[-1]))
 
 
 def adam_second_moments(checkpoint: Path) -> Tensor:
