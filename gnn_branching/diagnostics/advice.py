@@ -77,7 +77,7 @@ def learning_rate_advice(lambda_max: float, ceiling: float, used: float, optimiz
         assumptions_met=known,
         assumptions=f"{optimizer} on a quadratic with this curvature; kinks of ReLUs and gradient noise are left out",
         record="on quadratics half the ceiling converges and three times the ceiling diverges (tests); "
-        "on past trainings: docs/results/learning-rate.md",
+        "not tested on trainings of this network",
         high=ceiling,
     )
 

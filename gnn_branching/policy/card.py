@@ -32,7 +32,7 @@ class PolicyCard:
     """What a policy is.
 
     Args:
-        kind: How its weights are read: a :class:`~gnn_branching.contracts.ModelKind`.
+        kind: How its weights are read: a :class:`~gnn_branching.config.ModelKind`.
         feature_schema: The feature layout it reads.
         candidates: The candidate set it was trained on, and must branch on.
         family: Family it was trained on, or the training folder's name.
