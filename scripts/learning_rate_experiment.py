@@ -35,12 +35,13 @@ from gnn_branching.training.session import DivergedError
 
 GRID = tuple(1e-4 * math.sqrt(10.0) ** k for k in range(7))
 """The seven rates: half a power of ten apart, around the published 1e-3 and the 4e-3 of our configurations."""
-SEEDS = (0, 1, 2)
+SEEDS = (3, 4, 5)
+"""How ``--lr auto`` settles ties was chosen on seeds 0 to 2; these had no part in it."""
 ALLOWED = 1.25
 """Epochs granted to the measured rate, in those of the grid's best."""
 SAME = 0.01
 """The second ratio of the table takes losses that differ by less than this share as the same."""
-N_TRAIN, N_VALID, N_EPOCHS = 600, 200, 10
+N_TRAIN, N_VALID, N_EPOCHS = 1000, 500, 10
 MODEL = ModelConfig(hidden_size=32)
 TRAINING = TrainingConfig(
     loss="tie-aware",

@@ -161,14 +161,21 @@ def choose_learning_rate(
         scores = race(start, rate_grid(ceiling), n_steps)
     finalists = [score for score in scores if score.n_steps == n_steps]
     return LearningRateChoice(
-        rate=highest_good_rate(finalists), ceiling=ceiling, scores=scores, n_steps=sum(s.n_steps for s in scores)
+        rate=middle_good_rate(finalists), ceiling=ceiling, scores=scores, n_steps=sum(s.n_steps for s in scores)
     )
 
 
-def highest_good_rate(scores: Sequence[RateScore]) -> float:
-    """Return the highest rate whose loss is within ``RATE_SLACK`` of the lowest: schedules only lower it later."""
+def middle_good_rate(scores: Sequence[RateScore]) -> float:
+    """Return the geometric mean of the rates whose loss is within ``RATE_SLACK`` of the lowest.
+
+    Losses of neighbouring rates differ by less than their noise, so that the lowest is a lucky one as often as not; the
+    middle of the flat stretch is steadier, and keeps away from the cliff above it. The lowest rate if all diverged.
+    """
     lowest = min(score.loss for score in scores)
-    return max(score.rate for score in scores if score.loss <= (1.0 + RATE_SLACK) * lowest)
+    if not math.isfinite(lowest):
+        return min(score.rate for score in scores)
+    good = [math.log(score.rate) for score in scores if score.loss <= (1.0 + RATE_SLACK) * lowest]
+    return math.exp(sum(good) / len(good))
 
 
 def measure_adam_ceiling(

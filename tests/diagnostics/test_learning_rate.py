@@ -17,7 +17,7 @@ from gnn_branching.diagnostics.learning_rate import (
     RateScore,
     adam_ceiling,
     choose_learning_rate,
-    highest_good_rate,
+    middle_good_rate,
     momentum_ceiling,
     race,
     rate_grid,
@@ -77,14 +77,16 @@ def test_grid_is_geometric_and_bounded(ceiling: float) -> None:
     assert grid[0] > 0
 
 
-def test_highest_rate_wins_a_tie() -> None:
+def test_middle_of_a_tie_is_chosen() -> None:
     def choose(*losses: float) -> float:
-        rates = (0.1, 0.2, 0.3)
-        return highest_good_rate([RateScore(rate=r, loss=v, n_steps=1) for r, v in zip(rates, losses, strict=True)])
+        rates = (0.1, 0.2, 0.4)
+        return middle_good_rate([RateScore(rate=r, loss=v, n_steps=1) for r, v in zip(rates, losses, strict=True)])
 
-    assert choose(1.0, 1.02, 1.5) == 0.2
-    assert choose(1.0, 1.04, math.inf) == 0.1
-    assert choose(2.0, 2.0, 1.0) == 0.3
+    assert choose(1.0, 1.02, 1.01) == pytest.approx(0.2)
+    assert choose(1.5, 1.02, 1.0) == pytest.approx(math.sqrt(0.08))
+    assert choose(1.0, 1.04, math.inf) == pytest.approx(0.1)
+    assert choose(2.0, 2.0, 1.0) == pytest.approx(0.4)
+    assert choose(math.inf, math.inf, math.inf) == pytest.approx(0.1)
 
 
 class QuadraticTrial:
@@ -125,7 +127,7 @@ def test_choice_repeats_and_leaves_the_network_alone(fitted: bool) -> None:
     )
     assert first == second
     assert math.isfinite(first.ceiling)
-    assert first.rate in {score.rate for score in first.scores}
+    assert first.scores[0].rate <= first.rate <= first.scores[-1].rate
     assert torch.equal(state, torch.get_rng_state())
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     assert all(parameter.grad is None for parameter in network.parameters())
