@@ -31,6 +31,7 @@ TYPES = {
 """Letters that stand for types in the signatures of compiled functions."""
 
 Function = TypeVar("Function", bound=Callable[..., object])
+Number = TypeVar("Number", bound=np.generic)
 
 _TRIAL = 256
 """Vertices whose features are compared before deciding whether to go on."""
@@ -48,6 +49,11 @@ def compiled(signature: str) -> Callable[[Function], Function]:
     full = f"{TYPES.get(result, result)}({', '.join(TYPES[name] for name in arguments.split(', '))})"
     decorator = numba.njit([full], nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
     return cast(Callable[[Function], Function], decorator)
+
+
+def usable(array: NDArray[Number]) -> NDArray[Number]:
+    """Return an array, or a copy if it is not contiguous or read-only (memory-mapped): kernels know no others."""
+    return array if array.flags.carray else np.array(array, order="C")
 
 
 @compiled("b(I, I, D, d, d, I, S, F)")

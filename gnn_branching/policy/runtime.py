@@ -18,7 +18,7 @@ from gnn_branching.config import ModelConfig
 from gnn_branching.contracts import BranchingState, FloatArray, IndexArray
 from gnn_branching.policy import kernels, layers
 from gnn_branching.policy.folding import FoldedNetwork, fold
-from gnn_branching.policy.kernels import Blocks
+from gnn_branching.policy.kernels import Blocks, usable
 from gnn_branching.policy.layers import TILE_ROWS
 from gnn_branching.policy.structure import Structure
 
@@ -46,7 +46,7 @@ class CompiledNetwork:
         Raises:
             ValueError: If features have another number of columns than the network, or an index is out of range.
         """
-        state, scratch = _writable(state), self._scratch
+        scratch = self._scratch
         self._check(state)
         if scratch.structure is None or not scratch.structure.fits(state):
             scratch.structure = Structure(state, self._net.edge_norm)
@@ -60,7 +60,7 @@ class CompiledNetwork:
         for side, features, norm in sides:
             if features.shape[1] != norm.shape[1]:
                 raise ValueError(f"{features.shape[1]} {side} features, but the policy was trained on {norm.shape[1]}")
-        if not kernels.inside(np.ascontiguousarray(state.candidates), state.n_variables):
+        if not kernels.inside(usable(state.candidates), state.n_variables):
             raise ValueError(f"a candidate's index is not in [0, {state.n_variables})")
 
 
@@ -97,15 +97,6 @@ class Scratch(threading.local):
         return found
 
 
-def _writable(state: BranchingState) -> BranchingState:
-    """Return the state, its arrays copied if they are read-only (memory-mapped): kernels are compiled for others."""
-    arrays = (state.row_features, state.variable_features, state.edge_indices, state.edge_values, state.candidates)
-    if all(array.flags.writeable for array in arrays):
-        return state
-    names = ("row_features", "variable_features", "edge_indices", "edge_values", "candidates")
-    return BranchingState(**{name: np.array(array) for name, array in zip(names, arrays, strict=True)})
-
-
 @dataclass(slots=True)
 class _Vertices:
     """The vertices of one side that take part.
@@ -129,14 +120,14 @@ class _Pass:
 
     def run(self) -> FloatArray:
         net, graph, state = self.net, self.graph, self.state
-        candidates, scores = np.ascontiguousarray(state.candidates), np.empty(state.n_candidates)
-        row_features = np.ascontiguousarray(state.row_features)
+        candidates, scores = usable(state.candidates), np.empty(state.n_candidates)
+        row_features = usable(state.row_features)
         rows, variables = self._receptive_field(candidates)
         first, group, n_groups = self._groups(rows, row_features)
         capacity = max(graph.n_rows, graph.n_variables)
         layers.forward(
             net.weights, net.row_norm, net.variable_norm, net.n_rounds, net.degree_power, row_features,
-            np.ascontiguousarray(state.variable_features), rows.chosen, rows.n, first, group, n_groups, rows.position,
+            usable(state.variable_features), rows.chosen, rows.n, first, group, n_groups, rows.position,
             variables.chosen, variables.n, variables.position, candidates, self.scratch.ascending(capacity),
             graph.row_offsets, graph.by_row.others, graph.by_row.values, graph.variable_offsets,
             graph.by_variable.others, graph.by_variable.values,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gnn_branching.contracts import BranchingState, FloatArray, IndexArray
 from gnn_branching.policy import kernels
-from gnn_branching.policy.kernels import Floats, Shorts
+from gnn_branching.policy.kernels import Floats, Shorts, usable
 
 
 class Structure:
@@ -22,8 +23,9 @@ class Structure:
 
     def __init__(self, state: BranchingState, norm: FloatArray) -> None:
         self.n_rows, self.n_variables = state.n_rows, state.n_variables
+        self._source = (state.edge_indices, state.edge_values)
         self._shift, self._scale = float(norm[0, 0]), float(norm[1, 0])
-        rows, variables = state.edge_indices
+        rows, variables = usable(state.edge_indices)
         values = ((state.edge_values + self._shift) * self._scale).astype(np.float32)
         self.row_offsets = _offsets(rows, self.n_rows)
         self.variable_offsets = _offsets(variables, self.n_variables)
@@ -31,14 +33,21 @@ class Structure:
         self.by_variable = _transposed(variables, rows, values, self.variable_offsets)
 
     def fits(self, state: BranchingState) -> bool:
-        """Return whether a state has these edges, in the order of their rows, with the same normalised values."""
-        known, (rows, variables) = self.by_row, state.edge_indices
-        return (
-            (state.n_rows, state.n_variables, state.n_edges) == (self.n_rows, self.n_variables, known.values.size)
-        ) and kernels.unchanged(
+        """Return whether a state has these edges, in the order of their rows, with the same normalised values.
+
+        Arrays that are the very ones read before, and cannot have been written to since, need no second look.
+        """
+        known = self.by_row
+        if (state.n_rows, state.n_variables, state.n_edges) != (self.n_rows, self.n_variables, known.values.size):
+            return False
+        given = (state.edge_indices, state.edge_values)
+        if all(new is old and _is_constant(new) for new, old in zip(given, self._source, strict=True)):
+            return True
+        rows, variables = usable(state.edge_indices)
+        return kernels.unchanged(
             rows,
             variables,
-            state.edge_values,
+            usable(state.edge_values),
             self._shift,
             self._scale,
             self.row_offsets,
@@ -59,6 +68,10 @@ class Edges:
 
     def __init__(self, others: Shorts, values: Floats) -> None:
         self.others, self.values = others, values
+
+
+def _is_constant(array: NDArray[np.generic]) -> bool:
+    return array.flags.owndata and not array.flags.writeable
 
 
 def _offsets(index: IndexArray, n: int) -> IndexArray:

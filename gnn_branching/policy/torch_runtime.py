@@ -38,12 +38,12 @@ class TorchNetwork:
         dtype = next(self._network.parameters()).dtype
 
         def floats(array: FloatArray) -> Tensor:
-            return torch.from_numpy(array).to(self._device, dtype)
+            return torch.tensor(array).to(self._device, dtype)
 
         return (
             floats(state.row_features),
-            torch.from_numpy(state.edge_indices).to(self._device),
+            torch.tensor(state.edge_indices).to(self._device),
             floats(state.edge_values),
             floats(state.variable_features),
-            torch.from_numpy(state.candidates).to(self._device),
+            torch.tensor(state.candidates).to(self._device),
         )

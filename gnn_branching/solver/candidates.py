@@ -1,13 +1,19 @@
-"""The one candidate set: the same object for the expert, the sampler and the branching rule."""
+"""Candidates of one tree node: the same object for the expert, the sampler and the branching rule."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
+import numba
 import numpy as np
 import pyscipopt
 
-from gnn_branching.contracts import CandidateSet, FloatArray, IndexArray
+from gnn_branching.contracts import CandidateIndex, CandidateSet, FloatArray, IndexArray
+from gnn_branching.solver import scip_library as scip
+
+PROBLEMS = ("", "columns-not-in-lp", "no-candidates")
+"""What may be wrong with the candidates of a tree node: reasons for handing over."""
 
 
 class HandoverError(Exception):
@@ -22,19 +28,44 @@ class HandoverError(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Candidates:
-    """Branching candidates of the current tree node, in SCIP's order.
+    """Branching candidates of the current tree node, in SCIP's order; valid only during the current callback.
 
     Args:
-        variables: SCIP's variables; valid only during the current callback.
+        model: The model.
+        kind: Which set they are.
+        addresses: int64, (n_candidates,): SCIP's variables.
         indices: int64, (n_candidates,): ``VarIndex`` of each.
         lp_values: float64, (n_candidates,): value of each in the LP solution.
     """
 
-    variables: list[pyscipopt.Variable]
+    model: pyscipopt.Model
+    kind: CandidateSet
+    addresses: IndexArray
     indices: IndexArray
     lp_values: FloatArray
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return int(self.indices.size)
+
+    @cached_property
+    def variables(self) -> list[pyscipopt.Variable]:
+        """The variables as PySCIPOpt's objects, made only when asked for: each costs as much as its features."""
+        lp = self.kind is CandidateSet.LP
+        found = self.model.getLPBranchCands()[0] if lp else self.model.getPseudoBranchCands()[0]
+        return list(found[: len(self)])
+
+    def branch(self, chosen: CandidateIndex) -> None:
+        """Create SCIP's ordinary children for one candidate.
+
+        Raises:
+            RuntimeError: If SCIP refuses.
+        """
+        code = branch(scip.address_of(self.model), self.addresses[chosen])
+        if code != scip.OKAY:
+            raise RuntimeError(f"SCIPbranchVar failed with code {code}")
 
 
 def current_candidates(model: pyscipopt.Model, kind: CandidateSet) -> Candidates:
@@ -50,18 +81,38 @@ def current_candidates(model: pyscipopt.Model, kind: CandidateSet) -> Candidates
     Raises:
         HandoverError: If not all columns are in the LP, so that positions in the LP are no variable indices.
     """
-    if not model.allColsInLP() or model.getNLPCols() != model.getNVars():
-        raise HandoverError("columns-not-in-lp")
-    if kind is CandidateSet.LP:
-        found, values, _, _, n_best, _ = model.getLPBranchCands()
-        variables, lp_values = found[:n_best], values[:n_best]
+    problem, addresses, indices, lp_values = find(scip.address_of(model), kind is CandidateSet.LP)
+    if problem:
+        raise HandoverError(PROBLEMS[problem])
+    return Candidates(model=model, kind=kind, addresses=addresses, indices=indices, lp_values=lp_values)
+
+
+@numba.njit(["Tuple((int64, int64[::1], int64[::1], float64[::1]))(int64, boolean)"], cache=True)
+def find(address: int, lp: bool) -> tuple[int, IndexArray, IndexArray, FloatArray]:
+    """Return a position in ``PROBLEMS``, and addresses, indices and LP values of the candidates of highest priority."""
+    arrays, counts = np.zeros(2, dtype=np.int64), np.zeros(2, dtype=np.int32)
+    found, solution = arrays.ctypes.data, arrays.ctypes.data + arrays.itemsize
+    total, best = counts.ctypes.data, counts.ctypes.data + counts.itemsize
+    problem = 0
+    if scip.all_columns_in_lp(address) == 0 or scip.n_lp_columns(address) != scip.n_variables(address):
+        problem = 1
+    elif lp:
+        problem = 0 if scip.lp_candidates(address, found, solution, 0, total, best, 0) == scip.OKAY else 2
     else:
-        found, _, n_best = model.getPseudoBranchCands()
-        variables = found[:n_best]
-        lp_values = [variable.getLPSol() for variable in variables]
-    indices = [variable.getCol().getLPPos() for variable in variables]
-    return Candidates(
-        variables=variables,
-        indices=np.array(indices, dtype=np.int64),
-        lp_values=np.array(lp_values, dtype=np.float64),
-    )
+        problem = 0 if scip.pseudo_candidates(address, found, total, best) == scip.OKAY else 2
+    n = 0 if problem else counts[1]
+    addresses, indices, values = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64), np.empty(n)
+    if n:
+        addresses[:] = scip.addresses_at(arrays[0], n)
+        for i in range(n):
+            indices[i] = scip.column_index(scip.variable_column(addresses[i]))
+            values[i] = scip.variable_lp_value(addresses[i])
+        if lp:
+            values[:] = scip.reals_at(arrays[1], n)
+    return problem, addresses, indices, values
+
+
+@numba.njit(["int64(int64, int64)"], cache=True)
+def branch(address: int, variable: int) -> int:
+    """Create the children of a variable; return SCIP's code."""
+    return int(scip.branch_on_variable(address, variable, 0, 0, 0))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import ecole
 import pyscipopt
+
+from gnn_branching.solver.scip_library import mapped_scip_libraries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,15 +25,6 @@ class ScipEnvironment:
     pyscipopt_version: str
     ecole_version: str
     libraries: tuple[str, ...]
-
-
-def mapped_scip_libraries() -> tuple[str, ...]:
-    """Return the files of all libscip mapped into this process; empty where the system does not tell (macOS)."""
-    maps = Path("/proc/self/maps")
-    if sys.platform != "linux" or not maps.exists():
-        return ()
-    paths = (line.split()[-1] for line in maps.read_text().splitlines() if "/" in line)
-    return tuple(sorted({path for path in paths if Path(path).name.startswith(("libscip-", "libscip."))}))
 
 
 def scip_environment() -> ScipEnvironment:

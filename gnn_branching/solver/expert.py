@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import ecole
 import numpy as np
 import pyscipopt
 
@@ -25,6 +24,8 @@ def make_expert(kind: CandidateSet, iteration_limit: int = 0) -> ScoringExpert:
     """
     if iteration_limit:
         return lambda model, candidates: limited_strong_branching(model, candidates, iteration_limit)
+    import ecole  # the one dependency that is compiled at set-up: what does without runs without
+
     scorer = ecole.observation.StrongBranchingScores(kind is CandidateSet.PSEUDO)
 
     def score(model: pyscipopt.Model, candidates: Candidates) -> FloatArray:
@@ -57,7 +58,7 @@ def limited_strong_branching(model: pyscipopt.Model, candidates: Candidates, ite
         HandoverError: If an LP could not be solved.
     """
     lp_objective = model.getLPObjVal()
-    scores = np.empty(len(candidates.variables))
+    scores = np.empty(len(candidates))
     model.startStrongbranch()
     try:
         for position, variable in enumerate(candidates.variables):

@@ -1,8 +1,9 @@
-"""Features of the current tree node, read by Ecole from a live PySCIPOpt model."""
+"""Features of the current tree node of a live PySCIPOpt model."""
 
 from __future__ import annotations
 
-import ecole
+from typing import TYPE_CHECKING
+
 import numba
 import numpy as np
 import pyscipopt
@@ -18,26 +19,22 @@ from gnn_branching.contracts import (
     InputError,
 )
 from gnn_branching.solver.candidates import Candidates, HandoverError
+from gnn_branching.solver.lp_graph import LpGraph
 from gnn_branching.solver.output import kept_log
 
-UNKNOWN_INCUMBENT_VALUE = 0.0
-"""Stands for the incumbent's value, and the average incumbent's, while there is none (Ecole gives NaN)."""
+if TYPE_CHECKING:
+    import ecole
 
 _SOLUTION_VALUE = VARIABLE_FEATURES.index("solution_value")
-_INCUMBENT = VARIABLE_FEATURES.index("incumbent_value")
-_AVERAGE_INCUMBENT = VARIABLE_FEATURES.index("average_incumbent_value")
 PROBLEMS = ("", "index-mismatch", "feature-not-finite")
 """What may be wrong with the features of a tree node: reasons for handing over."""
 
 
 class FeatureExtractor:
-    """Read the bipartite graph of the current LP with Ecole's ``NodeBipartite``.
-
-    Ecole's cache is not used: it keeps the rows of the root, and reads beyond them once cuts or restarts change the LP
-    (Ecole 0.8 and ecole-fork 0.10, ``node-bipartite.cpp``).
+    """Read the bipartite graph of the current LP, and Khalil's features if the schema has them.
 
     Args:
-        schema: ``FEATURE_SCHEMA``, or ``KHALIL_SCHEMA`` to add the features of Khalil et al. 2016.
+        schema: ``FEATURE_SCHEMA``, or ``KHALIL_SCHEMA`` to add the features of Khalil et al. 2016, which need Ecole.
 
     Raises:
         InputError: If the schema is another one.
@@ -46,17 +43,15 @@ class FeatureExtractor:
     def __init__(self, schema: str = FEATURE_SCHEMA) -> None:
         if schema not in (FEATURE_SCHEMA, KHALIL_SCHEMA):
             raise InputError(f"features {schema!r} are unknown; allowed: {FEATURE_SCHEMA}, {KHALIL_SCHEMA}")
-        self._live: ecole.scip.Model | None = None
-        self._bipartite = ecole.observation.NodeBipartite()
-        self._khalil = ecole.observation.Khalil2016(pseudo_candidates=True) if schema == KHALIL_SCHEMA else None
+        self._graph: LpGraph | None = None
+        self._khalil = KhalilFeatures() if schema == KHALIL_SCHEMA else None
 
     def watch(self, model: pyscipopt.Model) -> None:
-        """Read no other model from now on, which saves a new view of it at each tree node.
+        """Read no other model from now on, and no more of it at each tree node than may have changed.
 
-        The view does not keep the model alive: extract only while the model lives, as its own plug-ins do.
+        Call it whenever branch and bound starts: what is kept is of that run. It does not keep the model alive.
         """
-        with kept_log(model):
-            self._live = ecole.scip.Model.from_pyscipopt(model)
+        self._graph = LpGraph(model)
 
     def extract(self, model: pyscipopt.Model, candidates: Candidates) -> BranchingState:
         """Return the state of the current tree node.
@@ -66,43 +61,57 @@ class FeatureExtractor:
             candidates: The candidates of this tree node.
 
         Returns:
-            The state, with all values finite; its arrays are fresh.
+            The state, with all values finite. Its features are fresh; its edges are read-only, and the same objects as
+            long as they have not changed in a model that is watched.
 
         Raises:
-            HandoverError: If the LP's positions are no variable indices, or a feature is not finite.
+            HandoverError: If a candidate is not where its index says, or a feature is not finite.
         """
-        live = self._view(model)
-        observation = self._bipartite.extract(live, False)
-        if observation is None:
-            raise HandoverError("no-observation")
-        edges = observation.edge_features
-        arrays = (observation.row_features, observation.variable_features, edges.values)
-        problem = complete(*arrays, candidates.indices, candidates.lp_values)
-        if problem:
-            raise HandoverError(PROBLEMS[problem])
+        graph = self._graph or LpGraph(model)
+        row_features, variable_features = graph.read()
+        problem = check(row_features, variable_features, candidates.indices, candidates.lp_values)
+        if problem or not graph.edges_are_finite:
+            raise HandoverError(PROBLEMS[problem or 2])
         return BranchingState(
-            row_features=arrays[0],
-            variable_features=arrays[1],
-            edge_indices=edges.indices.view(np.int64),
-            edge_values=arrays[2],
+            row_features=row_features,
+            variable_features=variable_features,
+            edge_indices=graph.edge_indices,
+            edge_values=graph.edge_values,
             candidates=candidates.indices,
-            candidate_features=None if self._khalil is None else self._candidate_features(live, candidates),
+            candidate_features=None if self._khalil is None else self._khalil.extract(model, candidates),
         )
 
     def note_root(self, model: pyscipopt.Model) -> None:
         """Let Ecole compute the static Khalil features, which it does at the root only; call this at depth 0."""
         if self._khalil is not None:
-            self._khalil.extract(self._view(model), False)
+            self._khalil.note_root(model)
 
-    def _view(self, model: pyscipopt.Model) -> ecole.scip.Model:
-        return self._live if self._live is not None else ecole.scip.Model.from_pyscipopt(model)
 
-    def _candidate_features(self, live: ecole.scip.Model, candidates: Candidates) -> FloatArray:
-        assert self._khalil is not None
-        features = self._khalil.extract(live, False).features[candidates.indices]
+class KhalilFeatures:
+    """Ecole's features of Khalil et al. 2016."""
+
+    def __init__(self) -> None:
+        import ecole
+
+        self._observation = ecole.observation.Khalil2016(pseudo_candidates=True)
+
+    def note_root(self, model: pyscipopt.Model) -> None:
+        """Compute the static features."""
+        self._observation.extract(_view(model), False)
+
+    def extract(self, model: pyscipopt.Model, candidates: Candidates) -> FloatArray:
+        """Return the candidates' features, float64, (n_candidates, 72)."""
+        features = self._observation.extract(_view(model), False).features[candidates.indices]
         if features.shape[1] != N_KHALIL_FEATURES or not np.isfinite(features).all():
             raise HandoverError("khalil-feature-not-finite")
         return np.asarray(features, dtype=np.float64)
+
+
+def _view(model: pyscipopt.Model) -> ecole.scip.Model:
+    import ecole
+
+    with kept_log(model):
+        return ecole.scip.Model.from_pyscipopt(model)
 
 
 # Compiled: after an LP solve the caches are cold, and each of NumPy's functions costs its code's way from memory.
@@ -116,30 +125,13 @@ def all_finite(values: FloatArray) -> bool:
     return zero == 0.0
 
 
-@numba.njit(
-    "uint8(float64[:,::1], float64[:,::1], float64[::1], int64[::1], float64[::1])",
-    nogil=True,
-    cache=True,
-    fastmath={"reassoc"},
-)
-def complete(
-    row_features: FloatArray,
-    variable_features: FloatArray,
-    edge_values: FloatArray,
-    candidates: IndexArray,
-    lp_values: FloatArray,
+@numba.njit("uint8(float64[:,::1], float64[:,::1], int64[::1], float64[::1])", nogil=True, cache=True)
+def check(
+    row_features: FloatArray, variable_features: FloatArray, candidates: IndexArray, lp_values: FloatArray
 ) -> int:
-    """Give unknown incumbents their value; return the position in ``PROBLEMS`` of what is wrong, 0 if nothing is."""
-    for column in (_INCUMBENT, _AVERAGE_INCUMBENT):
-        if np.isnan(variable_features[0, column]):
-            for i in range(variable_features.shape[0]):
-                if np.isnan(variable_features[i, column]):
-                    variable_features[i, column] = UNKNOWN_INCUMBENT_VALUE
+    """Return the position in ``PROBLEMS`` of what is wrong, 0 if nothing is."""
     for i in range(candidates.size):
         inside = 0 <= candidates[i] < variable_features.shape[0]
         if not inside or variable_features[candidates[i], _SOLUTION_VALUE] != lp_values[i]:
             return 1
-    finite = (
-        all_finite(row_features.reshape(-1)) and all_finite(variable_features.reshape(-1)) and all_finite(edge_values)
-    )
-    return 0 if finite else 2
+    return 0 if all_finite(row_features.reshape(-1)) and all_finite(variable_features.reshape(-1)) else 2

@@ -9,18 +9,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numba
 import pyscipopt
 
-from gnn_branching.solver.environment import mapped_scip_libraries
+from gnn_branching.solver import scip_library as scip
 
 
 @contextmanager
 def native_output() -> Iterator[list[str]]:
     """Collect what SCIP's C code writes to stdout and stderr, instead of showing it."""
     messages: list[str] = []
-    for library in mapped_scip_libraries():
-        # Ecole, once imported, keeps SCIP's error messages to itself.
-        ctypes.CDLL(library).SCIPmessageSetErrorPrintingDefault()
+    # Ecole, once imported, keeps SCIP's error messages to itself.
+    ctypes.CDLL(str(scip.scip_library())).SCIPmessageSetErrorPrintingDefault()
     flush = ctypes.CDLL(None).fflush
     sys.stdout.flush()
     sys.stderr.flush()
@@ -52,13 +52,10 @@ def kept_log(model: pyscipopt.Model) -> Iterator[None]:
 
 
 def is_quiet(model: pyscipopt.Model) -> bool:
-    """Return whether a model's log is off; True where this cannot be found out, outside Linux."""
-    for library in mapped_scip_libraries():
-        scip = ctypes.CDLL(library)
-        pointer = ctypes.pythonapi.PyCapsule_GetPointer
-        pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-        scip.SCIPgetMessagehdlr.restype, scip.SCIPgetMessagehdlr.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
-        scip.SCIPmessagehdlrIsQuiet.restype, scip.SCIPmessagehdlrIsQuiet.argtypes = ctypes.c_uint, [ctypes.c_void_p]
-        handler = scip.SCIPgetMessagehdlr(pointer(model.to_ptr(False), b"scip"))
-        return bool(scip.SCIPmessagehdlrIsQuiet(handler))
-    return True
+    """Return whether a model's log is off."""
+    return bool(_is_quiet(scip.address_of(model)))
+
+
+@numba.njit(["boolean(int64)"], cache=True)
+def _is_quiet(address: int) -> bool:
+    return bool(scip.handler_is_quiet(scip.message_handler(address)))

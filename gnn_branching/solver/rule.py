@@ -290,6 +290,6 @@ class LearnedBranching(pyscipopt.Branchrule):
                 return {"result": verdict.result}
             best = verdict
         self.last_score = float(scores[best])
-        self.model.branchVar(candidates.variables[best])
+        candidates.branch(best)
         self._n_decisions += 1
         return {"result": pyscipopt.SCIP_RESULT.BRANCHED}

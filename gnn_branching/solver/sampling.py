@@ -15,7 +15,7 @@ from gnn_branching.config import CollectionConfig
 from gnn_branching.contracts import (
     FEATURE_SCHEMA,
     KHALIL_SCHEMA,
-    BranchingState,
+    CandidateIndex,
     Policy,
     Sample,
     SampleOrigin,
@@ -80,6 +80,10 @@ class Sampler(pyscipopt.Branchrule):
         self._expert = make_expert(config.candidates, config.strong_branching_iteration_limit)
         self.episode = Episode()
 
+    def branchinitsol(self) -> None:
+        """Get ready; SCIP calls this when branch and bound starts, and after a restart."""
+        self._extractor.watch(self.model)
+
     def branchexeclp(self, allowaddcons: bool) -> dict[str, int]:
         """Sample this tree node, or leave it to the exploration rule."""
         if self._config.khalil_features and self.model.getDepth() == 0:
@@ -110,7 +114,7 @@ class Sampler(pyscipopt.Branchrule):
     def _sample(self) -> dict[str, int]:
         model = self.model
         candidates = current_candidates(model, self._config.candidates)
-        state = own_copy(self._extractor.extract(model, candidates))
+        state = self._extractor.extract(model, candidates)
         self.episode.n_expert_calls += 1
         start = perf_counter()
         try:
@@ -118,7 +122,7 @@ class Sampler(pyscipopt.Branchrule):
         finally:
             self.episode.expert_seconds += perf_counter() - start
         self.episode.samples.append(Sample(state=state, scores=scores, origin=self._here()))
-        model.branchVar(candidates.variables[int(np.argmax(scores))])
+        candidates.branch(CandidateIndex(int(np.argmax(scores))))
         if self._is_full():
             model.interruptSolve()
         return {"result": pyscipopt.SCIP_RESULT.BRANCHED}
@@ -132,19 +136,6 @@ class Sampler(pyscipopt.Branchrule):
             primal_bound=bound(self.model, self.model.getPrimalbound()),
             dual_bound=bound(self.model, self.model.getDualbound()),
         )
-
-
-def own_copy(state: BranchingState) -> BranchingState:
-    """Return a state whose arrays are no longer the extractor's."""
-    features = state.candidate_features
-    return BranchingState(
-        row_features=np.array(state.row_features),
-        variable_features=np.array(state.variable_features),
-        edge_indices=np.array(state.edge_indices),
-        edge_values=np.array(state.edge_values),
-        candidates=np.array(state.candidates),
-        candidate_features=None if features is None else np.array(features),
-    )
 
 
 def run_episode(

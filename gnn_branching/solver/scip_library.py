@@ -1,0 +1,143 @@
+"""SCIP's shared library in this process: where it lies, and its C functions for compiled code.
+
+Numba calls a C function like any other instruction, so that a loop over a thousand columns costs microseconds, where
+PySCIPOpt would make an object of each. The functions are SCIP's public ones, resolved by name in the very library that
+PySCIPOpt has loaded: nothing depends on the layout of SCIP's structs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import llvmlite.binding  # type: ignore[import-untyped]
+import numba
+import numpy as np
+import pyscipopt
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from gnn_branching.contracts import FloatArray, IndexArray
+
+ADDRESS = types.int64
+"""A pointer, as a number."""
+REAL, INT, BOOL = types.float64, types.int32, types.uint8
+"""``SCIP_Real``; ``int`` and enumerations; ``SCIP_Bool``, whose lowest byte tells."""
+OKAY = 1
+"""``SCIP_OKAY``."""
+
+_get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+_get_pointer.restype, _get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+
+
+def mapped_scip_libraries() -> tuple[str, ...]:
+    """Return the files of all libscip mapped into this process; empty where the system does not tell (macOS)."""
+    maps = Path("/proc/self/maps")
+    if sys.platform != "linux" or not maps.exists():
+        return ()
+    paths = (line.split()[-1] for line in maps.read_text().splitlines() if "/" in line)
+    return tuple(sorted({path for path in paths if Path(path).name.startswith(("libscip-", "libscip."))}))
+
+
+def scip_library() -> Path:
+    """Return the file of the SCIP library that PySCIPOpt calls.
+
+    Raises:
+        ImportError: If it is not found.
+    """
+    mapped = mapped_scip_libraries()
+    if mapped:
+        return Path(mapped[0])
+    folders = (Path(pyscipopt.__file__).parent / ".dylibs", Path(sys.prefix) / "lib")
+    for folder in folders:
+        for path in sorted(folder.glob("libscip*.dylib")):
+            return path
+    raise ImportError(f"PySCIPOpt's libscip was not found in {' or '.join(map(str, folders))}")
+
+
+def address_of(model: pyscipopt.Model) -> int:
+    """Return the address of a model's ``SCIP*``; it does not keep the model alive."""
+    return int(_get_pointer(model.to_ptr(give_ownership=False), b"scip"))
+
+
+@intrinsic
+def _pointer(typing_context, address):  # type: ignore[no-untyped-def]
+    def emit(context, builder: ir.IRBuilder, signature, arguments) -> ir.Value:  # type: ignore[no-untyped-def]
+        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.int64), emit
+
+
+@numba.njit(inline="always")
+def addresses_at(address: int, n: int) -> IndexArray:
+    """Return the ``n`` pointers of a C array, int64, without a copy."""
+    return numba.carray(_pointer(address), n, np.int64)  # type: ignore[attr-defined, call-arg]
+
+
+@numba.njit(inline="always")
+def reals_at(address: int, n: int) -> FloatArray:
+    """Return the ``n`` numbers of a C array, float64, without a copy."""
+    return numba.carray(_pointer(address), n, np.float64)  # type: ignore[attr-defined, call-arg]
+
+
+def _function(name: str, result: types.Type, *arguments: types.Type) -> Callable[..., Any]:
+    return cast(Callable[..., Any], types.ExternalFunction(name, result(*arguments)))
+
+
+llvmlite.binding.load_library_permanently(str(scip_library()))
+
+all_columns_in_lp = _function("SCIPallColsInLP", BOOL, ADDRESS)
+best_solution = _function("SCIPgetBestSol", ADDRESS, ADDRESS)
+branch_on_variable = _function("SCIPbranchVar", INT, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS)
+fraction = _function("SCIPfeasFrac", REAL, ADDRESS, REAL)
+infinity = _function("SCIPinfinity", REAL, ADDRESS)
+is_equal = _function("SCIPisEQ", BOOL, ADDRESS, REAL, REAL)
+is_positive = _function("SCIPisPositive", BOOL, ADDRESS, REAL)
+lp_candidates = _function(
+    "SCIPgetLPBranchCands", INT, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS
+)  # fmt: skip
+lp_rows = _function("SCIPgetLPRows", ADDRESS, ADDRESS)
+handler_is_quiet = _function("SCIPmessagehdlrIsQuiet", BOOL, ADDRESS)
+message_handler = _function("SCIPgetMessagehdlr", ADDRESS, ADDRESS)
+n_lp_columns = _function("SCIPgetNLPCols", INT, ADDRESS)
+n_lp_rows = _function("SCIPgetNLPRows", INT, ADDRESS)
+n_lps = _function("SCIPgetNLPs", types.int64, ADDRESS)
+n_variables = _function("SCIPgetNVars", INT, ADDRESS)
+objective_norm = _function("SCIPgetObjNorm", REAL, ADDRESS)
+pseudo_candidates = _function("SCIPgetPseudoBranchCands", INT, ADDRESS, ADDRESS, ADDRESS, ADDRESS)
+variables = _function("SCIPgetVars", ADDRESS, ADDRESS)
+
+column_age = _function("SCIPcolGetAge", INT, ADDRESS)
+column_basis_status = _function("SCIPcolGetBasisStatus", INT, ADDRESS)
+column_index = _function("SCIPcolGetVarProbindex", INT, ADDRESS)
+column_lower_bound = _function("SCIPcolGetLb", REAL, ADDRESS)
+column_objective = _function("SCIPcolGetObj", REAL, ADDRESS)
+column_solution_value = _function("SCIPcolGetPrimsol", REAL, ADDRESS)
+column_upper_bound = _function("SCIPcolGetUb", REAL, ADDRESS)
+
+row_activity = _function("SCIPgetRowLPActivity", REAL, ADDRESS, ADDRESS)
+row_age = _function("SCIProwGetAge", INT, ADDRESS)
+row_coefficients = _function("SCIProwGetVals", ADDRESS, ADDRESS)
+row_columns = _function("SCIProwGetCols", ADDRESS, ADDRESS)
+row_constant = _function("SCIProwGetConstant", REAL, ADDRESS)
+row_dual_value = _function("SCIProwGetDualsol", REAL, ADDRESS)
+row_is_modifiable = _function("SCIProwIsModifiable", BOOL, ADDRESS)
+row_left = _function("SCIProwGetLhs", REAL, ADDRESS)
+row_n_nonzeros = _function("SCIProwGetNLPNonz", INT, ADDRESS)
+row_norm = _function("SCIProwGetNorm", REAL, ADDRESS)
+row_number = _function("SCIProwGetIndex", INT, ADDRESS)
+row_right = _function("SCIProwGetRhs", REAL, ADDRESS)
+
+solution_value = _function("SCIPgetSolVal", REAL, ADDRESS, ADDRESS, ADDRESS)
+
+variable_average = _function("SCIPvarGetAvgSol", REAL, ADDRESS)
+variable_column = _function("SCIPvarGetCol", ADDRESS, ADDRESS)
+variable_lp_value = _function("SCIPvarGetLPSol", REAL, ADDRESS)
+variable_objective = _function("SCIPvarGetObj", REAL, ADDRESS)
+variable_reduced_cost = _function("SCIPgetVarRedcost", REAL, ADDRESS, ADDRESS)
+variable_type = _function("SCIPvarGetType", INT, ADDRESS)
