@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse.linalg import ArpackNoConvergence, eigsh
+from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, eigsh
 from torch import Tensor
 
 from gnn_branching.diagnostics.finding import Finding, at_most
@@ -131,8 +131,13 @@ def largest(
     operator = symmetric_operator(product, size)
     try:
         values, vectors = eigsh(operator, k=1, which="LA", v0=guess, tol=tolerance, ncv=n_vectors, maxiter=n_restarts)
-    except ArpackNoConvergence:
-        return TopEigenpair(value=math.nan, vector=torch.from_numpy(guess / np.linalg.norm(guess)))
+    except ArpackError as error:
+        unit = torch.from_numpy(guess / np.linalg.norm(guess))
+        if isinstance(error, ArpackNoConvergence):
+            return TopEigenpair(value=math.nan, vector=unit)
+        if product(unit).any():
+            raise
+        return TopEigenpair(value=0.0, vector=unit)  # the matrix is zero
     return TopEigenpair(value=float(values[0]), vector=torch.from_numpy(vectors[:, 0].copy()))
 
 

@@ -82,7 +82,8 @@ def _jackknife(gram: FloatArray, own: FloatArray, total: float) -> tuple[float, 
     full = (total - float(own.sum())) / (n * (n - 1))
     trace = float(own.mean()) - full
     if full - NORMAL_95 * signal_error <= 0 or (signals <= 0).any() or trace <= 0:
-        return max(0.0, trace) / (full + NORMAL_95 * signal_error), math.inf
+        highest = full + NORMAL_95 * signal_error
+        return max(0.0, trace) / highest if highest > 0 else 0.0, math.inf
     logs = np.log(np.maximum(traces, np.finfo(np.float64).tiny) / signals)
     error = math.sqrt((n - 1) / n * float(np.sum((logs - logs.mean()) ** 2)))
     centre = math.log(trace / full)

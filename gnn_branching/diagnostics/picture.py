@@ -70,13 +70,14 @@ def draw(panels: Sequence[Panel], path: Path) -> None:
 def _draw_panel(axes: Axes, panel: Panel) -> None:
     for curve in panel.curves:
         x, y = np.asarray(curve.x, dtype=float), np.asarray(curve.y, dtype=float)
-        shown = np.isfinite(x) & np.isfinite(y) & ((y > 0) | (not panel.y_log))
+        shown = np.isfinite(x) & np.isfinite(y) & ((y > 0) | (not panel.y_log)) & ((x > 0) | (not panel.x_log))
         style, width = ("--", 1.3) if curve.dashed else ("-", 1.8)
         marker = "o" if curve.marked else None
         axes.plot(x[shown], y[shown], style, marker=marker, label=curve.label or None, markersize=4, linewidth=width)
     axes.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
-    axes.set_xscale("log" if panel.x_log else "linear")
-    axes.set_yscale("log" if panel.y_log else "linear")
+    if any(np.size(line.get_xdata()) for line in axes.lines):  # nothing has no logarithm
+        axes.set_xscale("log" if panel.x_log else "linear")
+        axes.set_yscale("log" if panel.y_log else "linear")
     if panel.y_limits is not None:
         axes.set_ylim(*panel.y_limits)
     axes.grid(color="0.9", linewidth=0.6)

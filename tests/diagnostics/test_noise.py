@@ -34,6 +34,11 @@ def test_equal_gradients_have_no_noise() -> None:
     np.testing.assert_allclose([found.value, found.low], 0.0, atol=1e-12)
 
 
+def test_without_gradients_there_is_neither_noise_nor_an_upper_end() -> None:
+    found = noise_scale_of(np.zeros((5, 5)))
+    assert (found.low, found.high) == (0.0, math.inf)
+
+
 def test_one_sample_is_refused() -> None:
     with pytest.raises(ValueError, match="1 samples: a noise scale needs at least two"):
         noise_scale_of(np.ones((1, 1)))

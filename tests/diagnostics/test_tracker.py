@@ -13,6 +13,7 @@ from gnn_branching.contracts import InputError
 from gnn_branching.dataset.data import collate
 from gnn_branching.dataset.source import MemorySource
 from gnn_branching.dataset.synthetic import random_sample
+from gnn_branching.diagnostics.budget import ProbeKind
 from gnn_branching.diagnostics.curvature import hessian_top
 from gnn_branching.diagnostics.diagnose import diagnose
 from gnn_branching.diagnostics.early_stop import GradientProbe, PlStarRule
@@ -88,6 +89,17 @@ def test_probes_are_written_and_sent(tmp_path: Path) -> None:
     summary = json.loads((tmp_path / "diagnostics" / "overhead.json").read_text())
     assert summary["n_probes"] == len(records)
     assert summary["overhead"] <= 0.99
+
+
+def test_a_dead_network_is_tracked_and_diagnosed_all_the_same(tmp_path: Path) -> None:
+    dead = network()
+    with torch.no_grad():
+        for parameter in dead.parameters():
+            parameter.zero_()
+    run(tmp_path / "run", dead, tracker())
+    kinds = {probe.kind for probe in read_probes(tmp_path / "run" / "diagnostics" / "convergence.jsonl")}
+    assert kinds >= {ProbeKind.GRADIENT, ProbeKind.NOISE, ProbeKind.KERNEL}
+    assert diagnose(TrainedRun(tmp_path / "run", EXPERIMENT, TRAIN, n_samples=4), tmp_path / "report").files
 
 
 def test_tensorboard_events_by_default(tmp_path: Path) -> None:

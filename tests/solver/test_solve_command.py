@@ -152,3 +152,13 @@ def test_ctrl_c_prints_the_best_solution_so_far(tmp_path: Path, folder: Path) ->
     printed = [line.split() for line in out.splitlines() if re.fullmatch(r"x\d+ \S+", line)]
     assert sum(objective[name] * float(value) for name, value in printed) == pytest.approx(said["primal_bound"])
     assert problem.checkSol(problem.readSolFile(str(best)), original=True)
+
+
+def test_solving_needs_no_ecole(auction: Path, folder: Path) -> None:
+    code = (
+        "import sys; sys.modules['ecole'] = None; from gnn_branching.cli import main; "
+        f"sys.exit(main(['solve', {str(auction)!r}, '--policy', {str(folder)!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"Learned decisions +: [1-9]", done.stdout)
