@@ -25,6 +25,7 @@ from gnn_branching.contracts import (
 )
 from gnn_branching.solver.candidates import Candidates, HandoverError, current_candidates
 from gnn_branching.solver.features import FeatureExtractor, all_finite
+from gnn_branching.solver.plugin import WeaklyBound
 from gnn_branching.solver.settings import CHOSEN_RULE_PRIORITY
 from gnn_branching.solver.verify import Verdict, verify_best
 
@@ -121,7 +122,7 @@ class FunctionPolicy:
         return np.asarray(self.function(state), dtype=np.float64)
 
 
-class LearnedBranching(pyscipopt.Branchrule):
+class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
     """Branch with a policy inside SCIP; make one with :meth:`attach`.
 
     The rule decides at tree nodes whose LP was solved to optimality. Everywhere else, and whenever the policy fails or
@@ -135,8 +136,6 @@ class LearnedBranching(pyscipopt.Branchrule):
         self._candidate_set = settings.candidates or policy.candidate_set
         self._extractor = FeatureExtractor(policy.feature_schema)
         self._blocked = ""
-        self._home: object = None
-        self._at_home = False
         self._reset()
 
     @classmethod
@@ -167,7 +166,7 @@ class LearnedBranching(pyscipopt.Branchrule):
         rule = cls(policy, settings)
         description = f"learned branching: {policy.name}"
         model.includeBranchrule(rule, RULE_NAME, description, settings.priority, settings.max_depth, 1.0)
-        rule._home = rule.model
+        rule.bind(model)
         return rule
 
     @property
@@ -188,7 +187,8 @@ class LearnedBranching(pyscipopt.Branchrule):
 
     def branchinitsol(self) -> None:
         """Look for what a policy cannot see: SCIP calls this when branch and bound starts, and after a restart."""
-        self._at_home = self._home is self.model
+        if self.is_in_another_model:
+            return
         self._extractor.watch(self.model)
         handlers = {constraint.getConshdlrName() for constraint in self.model.getConss()}
         unseen = sorted(handlers & UNSEEN_CONSTRAINTS)
@@ -232,7 +232,7 @@ class LearnedBranching(pyscipopt.Branchrule):
         return {"result": pyscipopt.SCIP_RESULT.DIDNOTRUN}
 
     def _decide(self) -> CallbackResult:
-        if not self._at_home:
+        if self.is_in_another_model:
             raise HandoverError("included-in-another-model")
         if self.model.getDepth() == 0:
             self._extractor.note_root(self.model)

@@ -25,6 +25,7 @@ from gnn_branching.seeding import generator
 from gnn_branching.solver.candidates import HandoverError, current_candidates
 from gnn_branching.solver.expert import make_expert
 from gnn_branching.solver.features import FeatureExtractor
+from gnn_branching.solver.plugin import WeaklyBound
 from gnn_branching.solver.problem import read_problem
 from gnn_branching.solver.rule import LearnedBranching, RuleSettings
 from gnn_branching.solver.settings import (
@@ -63,7 +64,7 @@ class Episode:
     discarded: Counter[str] = field(default_factory=Counter)
 
 
-class Sampler(pyscipopt.Branchrule):
+class Sampler(WeaklyBound, pyscipopt.Branchrule):
     """Ask the expert with a fixed probability at each tree node, keep what it says, and follow it.
 
     Args:
@@ -179,6 +180,7 @@ def run_episode(
     )
     sampler = Sampler(config, generator(scip_seed, "ask the expert"), origin)
     model.includeBranchrule(sampler, "sampler", "asks the expert at random", SAMPLER_PRIORITY, -1, 1.0)
+    sampler.bind(model)
     if exploration is None:
         prefer_scip_rule(model, config.exploration)
     else:

@@ -12,6 +12,7 @@ from time import perf_counter, process_time
 import pyscipopt
 
 from gnn_branching.contracts import Policy, RuleStatistics, SolveFigures
+from gnn_branching.solver.plugin import WeaklyBound
 from gnn_branching.solver.problem import read_problem
 from gnn_branching.solver.rule import RULE_NAME, LearnedBranching, RuleSettings
 from gnn_branching.solver.settings import SolveLimits, apply_settings, prefer_scip_rule, solve_status
@@ -21,7 +22,7 @@ NO_RULE = RuleStatistics(fallbacks={})
 """What a learned rule did where there is none."""
 
 
-class RootClock(pyscipopt.Branchrule):
+class RootClock(WeaklyBound, pyscipopt.Branchrule):
     """Note when the first branching decision is asked for; decide nothing."""
 
     def __init__(self) -> None:
@@ -98,6 +99,7 @@ def prepare_solve(
     clock = RootClock()
     # Depth 0 only: one call in a solve, for every method alike.
     model.includeBranchrule(clock, CLOCK_NAME, "notes when branching starts", 5_000_000, 0, 1.0)
+    clock.bind(model)
     return PreparedSolve(model=model, learned=learned, clock=clock)
 
 

@@ -8,6 +8,7 @@ from time import perf_counter
 import pyscipopt
 
 from gnn_branching.contracts import TreeNodeRecord
+from gnn_branching.solver.plugin import WeaklyBound
 from gnn_branching.solver.rule import LearnedBranching
 from gnn_branching.solver.solve import bound
 
@@ -18,7 +19,7 @@ NODE_EVENTS = (
 )
 
 
-class TreeRecorder(pyscipopt.Eventhdlr):
+class TreeRecorder(WeaklyBound, pyscipopt.Eventhdlr):
     """Keep one record per processed tree node, in the order they are done.
 
     Args:
@@ -35,6 +36,7 @@ class TreeRecorder(pyscipopt.Eventhdlr):
         """Add a recorder to a model that has not been solved yet."""
         recorder = cls(learned)
         model.includeEventhdlr(recorder, "treerecorder", "records the branch-and-bound tree")
+        recorder.bind(model)
         return recorder
 
     def eventinit(self) -> None:

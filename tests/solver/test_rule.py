@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import pickle
 import re
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Thread
@@ -209,6 +211,24 @@ def test_a_rule_in_a_second_model_hands_over(small_instances: Mapping[str, list[
         assert model.getStatus() == "optimal"
         assert rule.statistics.n_decisions == 0
         assert set(rule.statistics.fallbacks) == {"included-in-another-model"}
+
+
+def test_a_model_is_freed_at_once_when_nobody_needs_it(auction: Path) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        prepared = prepare_solve(
+            auction, rule=FunctionPolicy(function=arbitrary), settings="paper", seed=0, limits=NO_LIMITS
+        )
+        TreeRecorder.attach(prepared.model, prepared.learned)
+        prepared.run()
+        assert prepared.learned is not None
+        assert prepared.learned.statistics.n_decisions > 0
+        model = weakref.ref(prepared.model)
+        del prepared
+        assert model() is None
+    finally:
+        gc.enable()
 
 
 def test_scips_log_goes_on_after_branching(auction: Path, capfd: pytest.CaptureFixture[str]) -> None:
