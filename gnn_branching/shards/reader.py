@@ -22,8 +22,8 @@ from gnn_branching.shards.episode import Episode
 from gnn_branching.shards.layout import Structure
 from gnn_branching.shards.source import EpisodeSource, fetch, is_url, make_source
 
-N_OPEN_EPISODES = 128
-"""Episodes kept open, each a memory map and a file descriptor, or its bytes if the dataset is remote."""
+N_OPEN_EPISODES = 512
+"""Episodes kept open, each a memory map, or its bytes if the dataset is remote."""
 STRUCTURE_CACHE_BYTES = 256 << 20
 """Decoded LP structures kept, the largest part of a sample and shared within an episode."""
 

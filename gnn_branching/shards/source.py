@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import mmap
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import fsspec
+import pyarrow as pa
 
 from gnn_branching.contracts import InputError
 from gnn_branching.shards.description import episode_name, episode_numbers
@@ -78,12 +79,13 @@ def open_episode(path: Path) -> Episode:
         InputError: If it is missing, truncated or corrupt.
     """
     try:
-        with path.open("rb") as stream:
-            content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        with pa.memory_map(str(path)) as stream:
+            content = stream.read_buffer()  # stays mapped when the file is closed
     except OSError as error:
-        raise InputError(f"shard {path} cannot be opened: {error.strerror}; collect again to restore it") from None
-    except ValueError:
-        raise InputError(f"shard {path} is empty; delete it and collect again") from None
+        reason = os.strerror(error.errno) if error.errno else "it cannot be read"
+        raise InputError(f"shard {path} cannot be opened: {reason}; collect again to restore it") from None
+    if not content.size:
+        raise InputError(f"shard {path} is empty; delete it and collect again")
     return Episode(memoryview(content), str(path))
 
 
