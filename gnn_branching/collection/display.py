@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import TracebackType
 
 from rich.console import Console
@@ -28,10 +29,12 @@ class CollectionDisplay:
         ...     collect_dataset(..., on_progress=display.update)  # doctest: +SKIP
 
     Args:
-        console: Where to draw; stderr if None. Without a terminal, finished splits are one line each.
+        console: Where to draw; stderr if None. Without a terminal there is a line when a split is finished, and
+            one every ``seconds_between_lines`` before.
+        seconds_between_lines: See above.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, *, seconds_between_lines: float = 60.0) -> None:
         self._console = console or Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description:<5}"),
@@ -46,6 +49,7 @@ class CollectionDisplay:
         )
         self._tasks: dict[str, TaskID] = {}
         self._told: set[str] = set()
+        self._seconds_between_lines, self._last_line = seconds_between_lines, time.monotonic()
 
     def __enter__(self) -> CollectionDisplay:
         """Start drawing."""
@@ -57,7 +61,8 @@ class CollectionDisplay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop drawing; the last state stays."""
-        self._progress.stop()
+        if self._console.is_terminal:
+            self._progress.stop()
 
     def update(self, progress: CollectionProgress) -> None:
         """Show a new state."""
@@ -74,10 +79,19 @@ class CollectionDisplay:
             n_episodes=progress.n_episodes,
             n_failed=progress.n_failed_episodes,
         )
-        if progress.is_complete and not self._console.is_terminal and progress.split not in self._told:
+        if not self._console.is_terminal:
+            self._tell(progress)
+
+    def _tell(self, progress: CollectionProgress) -> None:
+        """Print a line if it is time for one."""
+        now, finished = time.monotonic(), progress.is_complete
+        if progress.split in self._told or not (finished or now - self._last_line >= self._seconds_between_lines):
+            return
+        self._last_line = now
+        if finished:
             self._told.add(progress.split)
-            self._console.print(
-                f"{progress.split}: {progress.n_wanted} samples, {progress.n_episodes} episodes, "
-                f"{progress.n_failed_episodes} failed",
-                highlight=False,
-            )
+        counted = f"{progress.n_wanted}" if finished else f"{progress.n_samples} of {progress.n_wanted}"
+        self._console.print(
+            f"{progress.split}: {counted} samples, {progress.n_episodes} episodes, {progress.n_failed_episodes} failed",
+            highlight=False,
+        )

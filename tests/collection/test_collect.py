@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 from contextlib import closing
 from pathlib import Path
@@ -168,3 +169,24 @@ def test_the_display_shows_counts_speed_and_failures() -> None:
     text = console.export_text()
     for part in ("train", "40/80 samples", "samples/s", "9 episodes", "2 failed"):
         assert part in text
+
+
+@pytest.mark.parametrize(("seconds", "n_lines"), [(0.0, 3), (1e6, 1)])
+def test_without_a_terminal_lines_come_now_and_then(seconds: float, n_lines: int) -> None:
+    stream = io.StringIO()
+    with CollectionDisplay(Console(file=stream, width=150), seconds_between_lines=seconds) as display:
+        for n_samples in (5, 40, 80, 80):
+            progress = CollectionProgress(
+                split="train",
+                n_samples=n_samples,
+                n_wanted=80,
+                n_episodes=9,
+                n_failed_episodes=2,
+                is_complete=n_samples == 80,
+            )
+            display.update(progress)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == n_lines
+    assert lines[-1] == "train: 80 samples, 9 episodes, 2 failed"
+    if n_lines > 1:
+        assert lines[0] == "train: 5 of 80 samples, 9 episodes, 2 failed"
