@@ -61,7 +61,7 @@ class BranchingState:
 
     A ranged or equality row appears twice, once per side, its left-hand side negated (Ecole's ``NodeBipartite``,
     Gasse et al. 2019, table 1). All values are finite: unknown incumbent values were replaced by
-    ``solver.features``. The arrays belong to the caller and may be reused at the next tree node: copy to keep.
+    ``solver.lp_graph``. Edges may be read-only, and the same objects at the next tree node if they are the same edges.
 
     Args:
         row_features: float64, (n_rows, 5), columns ``ROW_FEATURES``.

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import numba
 import numpy as np
 import pyscipopt
 
 from gnn_branching.contracts import CandidateIndex, CandidateSet, FloatArray, IndexArray
 from gnn_branching.solver import scip_library as scip
+from gnn_branching.solver.scip_library import compiled
 
 PROBLEMS = ("", "columns-not-in-lp", "no-candidates")
 """What may be wrong with the candidates of a tree node: reasons for handing over."""
@@ -87,7 +87,7 @@ def current_candidates(model: pyscipopt.Model, kind: CandidateSet) -> Candidates
     return Candidates(model=model, kind=kind, addresses=addresses, indices=indices, lp_values=lp_values)
 
 
-@numba.njit(["Tuple((int64, int64[::1], int64[::1], float64[::1]))(int64, boolean)"], cache=True)
+@compiled("Tuple((int64, int64[::1], int64[::1], float64[::1]))(int64, boolean)")
 def find(address: int, lp: bool) -> tuple[int, IndexArray, IndexArray, FloatArray]:
     """Return a position in ``PROBLEMS``, and addresses, indices and LP values of the candidates of highest priority."""
     arrays, counts = np.zeros(2, dtype=np.int64), np.zeros(2, dtype=np.int32)
@@ -112,7 +112,7 @@ def find(address: int, lp: bool) -> tuple[int, IndexArray, IndexArray, FloatArra
     return problem, addresses, indices, values
 
 
-@numba.njit(["int64(int64, int64)"], cache=True)
+@compiled("int64(int64, int64)")
 def branch(address: int, variable: int) -> int:
     """Create the children of a variable; return SCIP's code."""
     return int(scip.branch_on_variable(address, variable, 0, 0, 0))

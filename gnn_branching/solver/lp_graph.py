@@ -6,16 +6,12 @@ cannot have changed since the last tree node are not read again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar, cast
-
-import numba
 import numpy as np
 import pyscipopt
 
 from gnn_branching.contracts import ROW_FEATURES, VARIABLE_FEATURES, FloatArray, IndexArray
 from gnn_branching.solver import scip_library as scip
-from gnn_branching.solver.scip_library import address_of
+from gnn_branching.solver.scip_library import address_of, compiled
 
 UNKNOWN_INCUMBENT_VALUE = 0.0
 """Stands for the incumbent's value, and the average incumbent's, while there is none (Ecole gives NaN)."""
@@ -24,7 +20,6 @@ AGE_OFFSET = 5.0
 MODIFIABLE = -1
 """Stands for the number of a row that may change."""
 
-Function = TypeVar("Function", bound=Callable[..., object])
 _Variable = {name: position for position, name in enumerate(VARIABLE_FEATURES)}
 _OBJECTIVE = _Variable["objective"]
 _TYPES = _Variable["is_type_binary"]
@@ -84,11 +79,6 @@ class LpGraph:
         # They are handed out again as long as nothing changes, and so must not change either.
         edge_indices.flags.writeable = edge_values.flags.writeable = False
         self.edge_indices, self.edge_values = edge_indices, edge_values
-
-
-def compiled(signature: str) -> Callable[[Function], Function]:
-    """Compile for one signature at import, cached on disk."""
-    return cast(Callable[[Function], Function], numba.njit([signature], cache=True, error_model="numpy"))
 
 
 @compiled("int64(int64, int64)")

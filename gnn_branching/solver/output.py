@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numba
 import pyscipopt
 
 from gnn_branching.solver import scip_library as scip
@@ -56,6 +55,6 @@ def is_quiet(model: pyscipopt.Model) -> bool:
     return bool(_is_quiet(scip.address_of(model)))
 
 
-@numba.njit(["boolean(int64)"], cache=True)
+@scip.compiled("boolean(int64)")
 def _is_quiet(address: int) -> bool:
     return bool(scip.handler_is_quiet(scip.message_handler(address)))

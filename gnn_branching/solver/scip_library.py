@@ -11,7 +11,7 @@ import ctypes
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import llvmlite.binding  # type: ignore[import-untyped]
 import numba
@@ -30,6 +30,8 @@ REAL, INT, BOOL = types.float64, types.int32, types.uint8
 """``SCIP_Real``; ``int`` and enumerations; ``SCIP_Bool``, whose lowest byte tells."""
 OKAY = 1
 """``SCIP_OKAY``."""
+
+Function = TypeVar("Function", bound=Callable[..., object])
 
 _get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
 _get_pointer.restype, _get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
@@ -83,6 +85,11 @@ def addresses_at(address: int, n: int) -> IndexArray:
 def reals_at(address: int, n: int) -> FloatArray:
     """Return the ``n`` numbers of a C array, float64, without a copy."""
     return numba.carray(_pointer(address), n, np.float64)  # type: ignore[attr-defined, call-arg]
+
+
+def compiled(signature: str) -> Callable[[Function], Function]:
+    """Compile a function that calls SCIP, for one signature in Numba's notation, at import; cached on disk."""
+    return cast(Callable[[Function], Function], numba.njit([signature], cache=True, error_model="numpy"))
 
 
 def _function(name: str, result: types.Type, *arguments: types.Type) -> Callable[..., Any]:
