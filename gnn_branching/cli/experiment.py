@@ -95,8 +95,10 @@ def collect_samples(config: ExperimentConfig, folder: RunFolder, executor: Execu
     from gnn_branching.cli.progress import counting
     from gnn_branching.collection import CollectionDisplay, collect_dataset
     from gnn_branching.instances import prepare_splits
+    from gnn_branching.solver.ecole_module import load_ecole
     from gnn_branching.solver.settings import SCIP_RULES
 
+    load_ecole()  # known to be missing now, rather than by every episode
     wanted = config.instances
     total = wanted.n_train + wanted.n_valid + wanted.n_test
     done: dict[str, int] = {}

@@ -9,6 +9,7 @@ import pyscipopt
 
 from gnn_branching.contracts import CandidateSet, FloatArray
 from gnn_branching.solver.candidates import Candidates, HandoverError
+from gnn_branching.solver.ecole_module import load_ecole
 
 ScoringExpert = Callable[[pyscipopt.Model, Candidates], FloatArray]
 """Gives one float64 score per candidate, (n_candidates,); may raise a HandoverError."""
@@ -24,8 +25,7 @@ def make_expert(kind: CandidateSet, iteration_limit: int = 0) -> ScoringExpert:
     """
     if iteration_limit:
         return lambda model, candidates: limited_strong_branching(model, candidates, iteration_limit)
-    import ecole  # the one dependency that is compiled at set-up: what does without runs without
-
+    ecole = load_ecole()
     scorer = ecole.observation.StrongBranchingScores(kind is CandidateSet.PSEUDO)
 
     def score(model: pyscipopt.Model, candidates: Candidates) -> FloatArray:

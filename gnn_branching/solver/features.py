@@ -19,6 +19,7 @@ from gnn_branching.contracts import (
     InputError,
 )
 from gnn_branching.solver.candidates import Candidates, HandoverError
+from gnn_branching.solver.ecole_module import load_ecole
 from gnn_branching.solver.lp_graph import LpGraph
 from gnn_branching.solver.output import kept_log
 
@@ -91,9 +92,7 @@ class KhalilFeatures:
     """Ecole's features of Khalil et al. 2016."""
 
     def __init__(self) -> None:
-        import ecole
-
-        self._observation = ecole.observation.Khalil2016(pseudo_candidates=True)
+        self._observation = load_ecole().observation.Khalil2016(pseudo_candidates=True)
 
     def note_root(self, model: pyscipopt.Model) -> None:
         """Compute the static features."""
@@ -108,10 +107,8 @@ class KhalilFeatures:
 
 
 def _view(model: pyscipopt.Model) -> ecole.scip.Model:
-    import ecole
-
     with kept_log(model):
-        return ecole.scip.Model.from_pyscipopt(model)
+        return load_ecole().scip.Model.from_pyscipopt(model)
 
 
 # Compiled: after an LP solve the caches are cold, and each of NumPy's functions costs its code's way from memory.

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import ecole
-
 from gnn_branching.contracts import InputError
+from gnn_branching.solver.ecole_module import load_ecole
 
 
 def write_generated(generator: str, arguments: Mapping[str, float | int | str | bool], seed: int, path: Path) -> None:
@@ -20,8 +19,9 @@ def write_generated(generator: str, arguments: Mapping[str, float | int | str | 
         path: File to write, ``.lp``, ``.mps`` or ``.cip``; SCIP cannot write compressed files.
 
     Raises:
-        InputError: If Ecole has no such generator or it refuses an argument.
+        InputError: If Ecole is missing, has no such generator or refuses an argument.
     """
+    ecole = load_ecole()
     kind = getattr(ecole.instance, f"{generator}Generator", None)
     if kind is None:
         known = sorted(name.removesuffix("Generator") for name in dir(ecole.instance) if name.endswith("Generator"))

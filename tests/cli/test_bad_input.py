@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -43,6 +44,16 @@ def test_options_and_commands(capsys: pytest.CaptureFixture[str], model: Path) -
     assert 'unable to convert "many" into int' in refusal(capsys, "solve", model, "--node-limit", "many")
     assert "node_limit = -3 must be zero or more" in refusal(capsys, "solve", model, "--node-limit", "-3")
     assert "neither one of paper, default" in refusal(capsys, "solve", model, "--settings", "fast")
+
+
+def test_collecting_without_ecole(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ecole", None)
+    line = refusal(capsys, "collect", "configs/demo.toml", "--out", tmp_path / "run")
+    assert "Ecole cannot be imported" in line
+    assert "install_ecole.py" in line
+    assert not list(tmp_path.rglob("set-aside.jsonl"))
 
 
 def test_policies(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
