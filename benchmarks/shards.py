@@ -13,6 +13,7 @@ import json
 import pickle
 import tempfile
 import time
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -23,19 +24,24 @@ from gnn_branching.shards import encode_episode, open_dataset, write_episode
 PICKLE_LEVEL = 6
 
 
-def benchmark(dataset: str, *, split: str = "train", n_reads: int = 3000, seed: int = 0) -> dict[str, float]:
+def benchmark(
+    dataset: str, *, split: str = "train", n_reads: int = 3000, with_khalil: bool = True, seed: int = 0
+) -> dict[str, float]:
     """Rewrite a split in both forms, and read it at random.
 
     Args:
         dataset: Folder of a dataset.
         split: Which split.
         n_reads: Random reads of the shards; a tenth of them of the pickles.
+        with_khalil: Keep the Khalil features of samples that have them.
         seed: Of the order.
 
     Returns:
         Kilobytes a sample, and samples written and read a second, of both forms.
     """
     samples = list(open_dataset(dataset, split))
+    if not with_khalil:
+        samples = [replace(sample, state=replace(sample.state, candidate_features=None)) for sample in samples]
     episodes = [list(group) for _, group in groupby(samples, key=lambda sample: sample.origin.episode)]
     order = np.random.default_rng(seed).integers(0, len(samples), n_reads).tolist()
     with tempfile.TemporaryDirectory(prefix="gnn-branching-benchmark-") as name:
@@ -75,6 +81,7 @@ def main() -> None:
     parser.add_argument("dataset")
     parser.add_argument("--split", default="train")
     parser.add_argument("--n-reads", type=int, default=3000)
+    parser.add_argument("--without-khalil", dest="with_khalil", action="store_false")
     parser.add_argument("--seed", type=int, default=0)
     print(json.dumps(benchmark(**vars(parser.parse_args())), indent=1))
 

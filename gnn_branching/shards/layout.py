@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+import numba
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -116,15 +117,26 @@ def decode_structure(batch: pa.RecordBatch) -> Structure:
     """Return the edges that :func:`encode_structure` stored."""
     lengths = _integers(batch, "row_lengths")
     planes = np.frombuffer(batch.column("variable_gaps")[0].as_buffer(), dtype=np.uint8).reshape(4, -1)
-    gaps = planes[3].view(np.int8).astype(np.int32)
-    for plane in (2, 1, 0):
-        gaps <<= 8
-        gaps |= planes[plane]
-    indices = np.empty((2, gaps.size), dtype=np.int64)
-    indices[0] = np.repeat(np.arange(lengths.size), lengths)
-    np.cumsum(gaps, out=indices[1])
+    indices = np.empty((2, planes.shape[1]), dtype=np.int64)
+    if lengths.sum() != planes.shape[1]:
+        raise ValueError(f"rows of {lengths.sum()} edges in all, but {planes.shape[1]} edges")
+    _unpack(lengths, planes, indices)
     indices.flags.writeable = False
     return Structure(edge_indices=indices, edge_values=_floats(batch, "edge_values"))
+
+
+@numba.njit(cache=True, nogil=True)
+def _unpack(lengths: NDArray[np.int32], planes: NDArray[np.uint8], indices: IndexArray) -> None:
+    """Write row and variable of each edge, from the rows' lengths and the bytes of the gaps between variables."""
+    edge, variable = 0, np.int64(0)
+    for row in range(lengths.size):
+        for _ in range(lengths[row]):
+            gap = 0
+            for plane in range(4):
+                gap |= planes[plane, edge] << (8 * plane)
+            variable += np.int32(gap)
+            indices[0, edge], indices[1, edge] = row, variable
+            edge += 1
 
 
 def encode_sample(sample: Sample) -> pa.RecordBatch:
