@@ -12,9 +12,10 @@ import pyscipopt
 import pytest
 
 from gnn_branching.contracts import KHALIL_SCHEMA, ROW_FEATURES, VARIABLE_FEATURES, CandidateSet, InputError
+from gnn_branching.solver import lp_graph
 from gnn_branching.solver.candidates import Candidates, HandoverError, current_candidates
 from gnn_branching.solver.features import PROBLEMS, FeatureExtractor, check
-from gnn_branching.solver.lp_graph import UNKNOWN_INCUMBENT_VALUE
+from gnn_branching.solver.lp_graph import UNKNOWN_INCUMBENT_VALUE, read_structure
 from tests.conftest import SMALL_FAMILIES
 from tests.solver.probe import probe
 
@@ -174,6 +175,23 @@ def test_nothing_infinite_or_undefined_passes_unnoticed(bad: float, place: int) 
         solution = place == 1 and divmod(index, 19) in ((3, 8), (8, 8))
         expected = "index-mismatch" if solution else "feature-not-finite"
         assert PROBLEMS[check(*spoilt, candidates, values)] == expected
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_an_edge_that_is_not_finite_hands_over(
+    small_instances: Mapping[str, list[Path]], monkeypatch: pytest.MonkeyPatch, bad: float
+) -> None:
+    def spoil(*arguments: np.ndarray) -> None:
+        read_structure(*arguments)
+        arguments[-1][-1] = bad
+
+    monkeypatch.setattr(lp_graph, "read_structure", spoil)
+
+    def check(model: pyscipopt.Model, candidates: Candidates) -> None:
+        with pytest.raises(HandoverError, match="feature-not-finite"):
+            FeatureExtractor().extract(model, candidates)
+
+    assert sum(probe(path, check, n_nodes=3) for path in small_instances["set-cover"][:3]) > 3
 
 
 def test_an_unknown_schema_is_refused() -> None:
