@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gnn_branching.contracts import Policy
+from gnn_branching.contracts import IndexArray, Policy, Sample
 from gnn_branching.dataset.data import BranchingData
 from gnn_branching.dataset.source import SampleSource
 from gnn_branching.training.segments import sample_index
@@ -78,13 +78,21 @@ def policy_accuracy(policy: Policy, source: SampleSource) -> Accuracy:
     Raises:
         FloatingPointError: If the policy returns a score that is not finite.
     """
-    hits = torch.zeros(len(TOP), dtype=torch.int64)
-    for i in range(len(source)):
-        sample = source[i]
-        scores = policy.scores(sample.state)
-        if not np.isfinite(scores).all():
-            raise FloatingPointError(f"policy {policy.name} scored a candidate NaN or infinite")
-        order = np.argsort(-scores, kind="stable")
-        rank = int(np.flatnonzero(sample.scores[order] == sample.scores.max())[0])
-        hits += n_hits(torch.tensor([rank]))
-    return accuracy_from_hits(hits, len(source))
+    return accuracy_from_hits(n_hits(torch.from_numpy(policy_ranks(policy, source))), len(source))
+
+
+def policy_ranks(policy: Policy, source: SampleSource) -> IndexArray:
+    """Return :func:`best_ranks` of any policy, sample by sample: int64, (n_samples,).
+
+    Raises:
+        FloatingPointError: If the policy returns a score that is not finite.
+    """
+    return np.fromiter((_best_rank(policy, source[i]) for i in range(len(source))), dtype=np.int64, count=len(source))
+
+
+def _best_rank(policy: Policy, sample: Sample) -> int:
+    scores = policy.scores(sample.state)
+    if not np.isfinite(scores).all():
+        raise FloatingPointError(f"policy {policy.name} scored a candidate NaN or infinite")
+    order = np.argsort(-scores, kind="stable")
+    return int(np.flatnonzero(sample.scores[order] == sample.scores.max())[0])

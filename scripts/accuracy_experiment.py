@@ -1,0 +1,212 @@
+"""How well do policies imitate strong branching, by number of samples, kind, and size of the instances?
+
+For one family, trains the graph network and the three published baselines on growing parts of a dataset of EASY
+instances, then the network's variants on one part of it, and measures each on held-out easy samples and on samples of
+MEDIUM instances, which only the row "mixed sizes" has trained on. The datasets are made with ``gnn-branching collect``,
+the medium one with ``--set 'instances.sizes=["medium"]'``, both with ``--set collection.khalil_features=true``.
+
+    python -m scripts.accuracy_experiment run set-cover --easy DATASET --medium DATASET --out runs/accuracy
+    python -m scripts.accuracy_experiment table --out runs/accuracy
+
+Every policy is a line of ``results.jsonl``; what is there is not trained again, and what was interrupted goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gnn_branching.cli.train_policy import train_policy
+from gnn_branching.config import ModelKind
+from gnn_branching.contracts import FloatArray
+from gnn_branching.dataset.source import SubsetSource
+from gnn_branching.policy import load_policy
+from gnn_branching.shards import open_dataset
+from gnn_branching.training.metrics import policy_ranks
+
+N_TRAIN = (2000, 5000, 10_000)
+N_VARIANTS = 5000
+"""Training samples of the variants."""
+N_MIXED = 500
+"""Of which so many are of medium instances in the row "mixed sizes"."""
+N_TEST = {"easy": 1000, "medium": 250}
+TOP = (1, 5, 10)
+MIXED = "mixed sizes"
+REFERENCE = f"{ModelKind.GCNN} {N_VARIANTS}"
+"""The row that the variants are compared with, sample by sample."""
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "mean aggregation": ("model.aggregation=mean",),
+    "sqrt aggregation": ("model.aggregation=sqrt",),
+    "augmentation: shift": ("training.augmentation=shift",),
+    "augmentation: row-scale": ("training.augmentation=row-scale",),
+    "loss: pairwise": ("training.loss=pairwise",),
+    "loss: listwise": ("training.loss=listwise",),
+    "two rounds": ("model.n_rounds=2",),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One policy of the table.
+
+    Args:
+        name: Unique in a family.
+        n_train: Training samples in all.
+        n_medium: Of which so many are of medium instances.
+        overrides: What it changes in the family's configuration.
+    """
+
+    name: str
+    n_train: int
+    n_medium: int = 0
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> str:
+        """Name of its run folder."""
+        return self.name.replace(": ", "-").replace(" ", "-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One policy and what it ranked; a line of ``results.jsonl``.
+
+    Args:
+        family: Problem family.
+        row: Name of the row.
+        n_train: Training samples.
+        ranks: Per size, for every test sample, the policy's rank, from 0, of the first of the expert's best.
+        instances: Per size, for every test sample, a number that its instance's samples share.
+    """
+
+    family: str
+    row: str
+    n_train: int
+    ranks: dict[str, list[int]]
+    instances: dict[str, list[int]]
+
+    def hits(self, size: str, k: int) -> FloatArray:
+        """Return 1 for every test sample that is hit at ``k``, else 0."""
+        return (np.array(self.ranks[size]) < k).astype(float)
+
+
+def plan() -> Iterator[Row]:
+    """Yield the rows, quickest first within each part."""
+    for n_train in N_TRAIN:
+        for kind in ModelKind:
+            yield Row(name=f"{kind} {n_train}", n_train=n_train, overrides=(f"model.kind={kind}",))
+    for name, overrides in VARIANTS.items():
+        yield Row(name=name, n_train=N_VARIANTS, overrides=overrides)
+    yield Row(name=MIXED, n_train=N_VARIANTS, n_medium=N_MIXED)
+
+
+def run(family: str, row: Row, datasets: dict[str, Path], out: Path, overrides: Sequence[str]) -> Measured:
+    """Train one policy, or go on with it, and measure it."""
+    folder = out / family / row.folder
+    samples = (
+        f"collection.n_train_samples={row.n_train - row.n_medium}",
+        f"collection.n_test_samples={N_TEST['easy']}",
+    )
+    train_policy(
+        Path("configs") / f"{family}.toml",
+        dataset=[datasets["easy"], *([datasets["medium"]] if row.n_medium else [])],
+        out=folder,
+        set_=[*samples, *row.overrides, *overrides],
+    )
+    policy = load_policy(folder / "policy")
+    ranks: dict[str, list[int]] = {}
+    instances: dict[str, list[int]] = {}
+    for size, dataset in datasets.items():
+        reader = open_dataset(dataset, "test")
+        source = SubsetSource(reader, range(min(len(reader), N_TEST[size])))
+        ranks[size] = policy_ranks(policy, source).tolist()
+        hashes = [reader.origin(index).instance_sha256 for index in range(len(source))]
+        instances[size] = np.unique(hashes, return_inverse=True)[1].tolist()
+    return Measured(family=family, row=row.name, n_train=row.n_train, ranks=ranks, instances=instances)
+
+
+def mean_and_error(values: FloatArray, clusters: Sequence[int]) -> tuple[float, float]:
+    """Return the mean and its standard error, with the samples of an instance taken as dependent.
+
+    The cluster-robust estimate (Liang and Zeger 1986), with Bessel's correction for the number of clusters.
+    """
+    mean = float(values.mean())
+    sums = np.bincount(clusters, weights=values - mean)
+    n_clusters = len(sums)
+    return mean, float(np.sqrt(n_clusters / (n_clusters - 1) * np.square(sums).sum())) / len(values)
+
+
+def table(measured: Sequence[Measured], family: str) -> Iterator[str]:
+    """Yield one family's tables as Markdown: every policy, then the variants' differences to the reference."""
+    own = {m.row: m for m in measured if m.family == family}
+    sizes = next(iter(own.values())).ranks
+    yield "| policy | samples | " + " | ".join(f"{size} @1 | @5 | @10" for size in sizes) + " |"
+    yield "|---|---|" + "---|" * (3 * len(sizes))
+    for m in own.values():
+        cells = [_cell(*mean_and_error(m.hits(size, k), m.instances[size])) for size in sizes for k in TOP]
+        yield f"| {m.row.removesuffix(f' {m.n_train}')} | {m.n_train} | {' | '.join(cells)} |"
+    if REFERENCE not in own:
+        return
+    yield ""
+    yield "| against the graph network at 5000 | " + " | ".join(f"{size} @1 | @5 | @10" for size in sizes) + " |"
+    yield "|---|" + "---|" * (3 * len(sizes))
+    reference = own[REFERENCE]
+    for name in (*VARIANTS, MIXED):
+        if name in own:
+            differences = (
+                mean_and_error(own[name].hits(size, k) - reference.hits(size, k), reference.instances[size])
+                for size in sizes
+                for k in TOP
+            )
+            yield f"| {name} | {' | '.join(f'{_cell(*d, sign=True)}' for d in differences)} |"
+
+
+def _cell(mean: float, error: float, *, sign: bool = False) -> str:
+    return f"{100 * mean:{'+' if sign else ''}.1f} ± {100 * error:.1f}"
+
+
+def read(out: Path) -> list[Measured]:
+    """Return what was measured so far."""
+    path = out / "results.jsonl"
+    if not path.exists():
+        return []
+    return [Measured(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def append(out: Path, measured: Measured) -> None:
+    """Add a line."""
+    with (out / "results.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(measured)) + "\n")
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", choices=("run", "table"))
+    parser.add_argument("family", nargs="?")
+    parser.add_argument("--easy", type=Path)
+    parser.add_argument("--medium", type=Path)
+    parser.add_argument("--rows", nargs="*", help="only rows whose names contain one of these")
+    parser.add_argument("--set", dest="overrides", action="append", default=[])
+    parser.add_argument("--out", type=Path, default=Path("runs/accuracy"))
+    given = parser.parse_args()
+    if given.action == "table":
+        measured = read(given.out)
+        for family in dict.fromkeys(m.family for m in measured):
+            print(f"\n## {family}\n", *table(measured, family), sep="\n")
+        return
+    datasets = {"easy": given.easy, "medium": given.medium}
+    for row in plan():
+        done = {(m.family, m.row) for m in read(given.out)}
+        wanted = not given.rows or any(part in row.name for part in given.rows)
+        if wanted and (given.family, row.name) not in done:
+            append(given.out, run(given.family, row, datasets, given.out, given.overrides))
+
+
+if __name__ == "__main__":
+    main()
