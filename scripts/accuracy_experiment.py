@@ -14,8 +14,7 @@ Every policy is a line of ``results.jsonl``; what is there is not trained again,
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from gnn_branching.dataset.source import SubsetSource
 from gnn_branching.policy import load_policy
 from gnn_branching.shards import open_dataset
 from gnn_branching.training.metrics import policy_ranks
+from scripts.results_file import append_result, read_results
 
 N_TRAIN = (2000, 5000, 10_000)
 N_VARIANTS = 5000
@@ -96,7 +96,7 @@ class Measured:
 
 
 def plan() -> Iterator[Row]:
-    """Yield the rows, quickest first within each part."""
+    """Yield every kind on growing parts of the samples, then the variants of the graph network."""
     for n_train in N_TRAIN:
         for kind in ModelKind:
             yield Row(name=f"{kind} {n_train}", n_train=n_train, overrides=(f"model.kind={kind}",))
@@ -107,6 +107,7 @@ def plan() -> Iterator[Row]:
 
 def run(family: str, row: Row, datasets: dict[str, Path], out: Path, overrides: Sequence[str]) -> Measured:
     """Train one policy, or go on with it, and measure it."""
+    readers = {size: open_dataset(dataset, "test") for size, dataset in datasets.items()}
     folder = out / family / row.folder
     samples = (
         f"collection.n_train_samples={row.n_train - row.n_medium}",
@@ -121,8 +122,7 @@ def run(family: str, row: Row, datasets: dict[str, Path], out: Path, overrides: 
     policy = load_policy(folder / "policy")
     ranks: dict[str, list[int]] = {}
     instances: dict[str, list[int]] = {}
-    for size, dataset in datasets.items():
-        reader = open_dataset(dataset, "test")
+    for size, reader in readers.items():
         source = SubsetSource(reader, range(min(len(reader), N_TEST[size])))
         ranks[size] = policy_ranks(policy, source).tolist()
         hashes = [reader.origin(index).instance_sha256 for index in range(len(source))]
@@ -145,16 +145,14 @@ def table(measured: Sequence[Measured], family: str) -> Iterator[str]:
     """Yield one family's tables as Markdown: every policy, then the variants' differences to the reference."""
     own = {m.row: m for m in measured if m.family == family}
     sizes = next(iter(own.values())).ranks
-    yield "| policy | samples | " + " | ".join(f"{size} @1 | @5 | @10" for size in sizes) + " |"
-    yield "|---|---|" + "---|" * (3 * len(sizes))
+    yield from _header(["policy", "samples"], sizes)
     for m in own.values():
         cells = [_cell(*mean_and_error(m.hits(size, k), m.instances[size])) for size in sizes for k in TOP]
         yield f"| {m.row.removesuffix(f' {m.n_train}')} | {m.n_train} | {' | '.join(cells)} |"
     if REFERENCE not in own:
         return
     yield ""
-    yield "| against the graph network at 5000 | " + " | ".join(f"{size} @1 | @5 | @10" for size in sizes) + " |"
-    yield "|---|" + "---|" * (3 * len(sizes))
+    yield from _header([f"against the graph network at {N_VARIANTS}"], sizes)
     reference = own[REFERENCE]
     for name in (*VARIANTS, MIXED):
         if name in own:
@@ -163,7 +161,13 @@ def table(measured: Sequence[Measured], family: str) -> Iterator[str]:
                 for size in sizes
                 for k in TOP
             )
-            yield f"| {name} | {' | '.join(f'{_cell(*d, sign=True)}' for d in differences)} |"
+            yield f"| {name} | {' | '.join(_cell(*d, sign=True) for d in differences)} |"
+
+
+def _header(first: Sequence[str], sizes: Iterable[str]) -> Iterator[str]:
+    columns = [*first, *(f"{size} @{k}" for size in sizes for k in TOP)]
+    yield f"| {' | '.join(columns)} |"
+    yield "|---" * len(columns) + "|"
 
 
 def _cell(mean: float, error: float, *, sign: bool = False) -> str:
@@ -172,16 +176,7 @@ def _cell(mean: float, error: float, *, sign: bool = False) -> str:
 
 def read(out: Path) -> list[Measured]:
     """Return what was measured so far."""
-    path = out / "results.jsonl"
-    if not path.exists():
-        return []
-    return [Measured(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def append(out: Path, measured: Measured) -> None:
-    """Add a line."""
-    with (out / "results.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(measured)) + "\n")
+    return [Measured(**line) for line in read_results(out)]
 
 
 def main() -> None:
@@ -200,12 +195,15 @@ def main() -> None:
         for family in dict.fromkeys(m.family for m in measured):
             print(f"\n## {family}\n", *table(measured, family), sep="\n")
         return
+    if not (given.family and given.easy and given.medium):
+        parser.error("run needs a family, --easy and --medium")
     datasets = {"easy": given.easy, "medium": given.medium}
     for row in plan():
         done = {(m.family, m.row) for m in read(given.out)}
         wanted = not given.rows or any(part in row.name for part in given.rows)
         if wanted and (given.family, row.name) not in done:
-            append(given.out, run(given.family, row, datasets, given.out, given.overrides))
+            outcome = run(given.family, row, datasets, given.out, given.overrides)
+            append_result(given.out, asdict(outcome))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ Training and validation samples both come from the split ``train``, and from dif
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -32,6 +31,7 @@ from gnn_branching.shards import open_dataset
 from gnn_branching.training.loop import train
 from gnn_branching.training.outputs import read_metrics
 from gnn_branching.training.session import DivergedError
+from scripts.results_file import append_result, read_results
 
 GRID = tuple(1e-4 * math.sqrt(10.0) ** k for k in range(7))
 """The seven rates: half a power of ten apart, around the published 1e-3 and the 4e-3 of our configurations."""
@@ -242,18 +242,12 @@ def _grid_lines(trained: Sequence[Trained], cells: Sequence[tuple[str, int]]) ->
 
 def read(out: Path) -> list[Trained]:
     """Return what was trained so far."""
-    path = out / "results.jsonl"
-    if not path.exists():
-        return []
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [Trained(**{**row, "valid_losses": tuple(row["valid_losses"])}) for row in rows]
+    return [Trained(**{**row, "valid_losses": tuple(row["valid_losses"])}) for row in read_results(out)]
 
 
 def append(out: Path, trained: Trained) -> None:
-    """Add a line."""
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / "results.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(trained)) + "\n")
+    """Add a line, and say so."""
+    append_result(out, asdict(trained))
     print(f"{trained.family} seed {trained.seed} {trained.kind} {trained.learning_rate:.3g}: {trained.best:.4f}")
 
 
