@@ -121,8 +121,7 @@ class EpisodePlan(Sequence[EpisodeJob]):
     def __init__(self, ledger: SplitLedger, job_of: Callable[[int], EpisodeJob]) -> None:
         self._ledger = ledger
         self._job_of = job_of
-        settled = {*ledger.committed, *ledger.set_aside}
-        self._candidates = (number for number in range(MOST_EPISODES) if number not in settled)
+        self._upcoming = 0
         self._episodes: list[int] = []
 
     def __len__(self) -> int:
@@ -130,9 +129,13 @@ class EpisodePlan(Sequence[EpisodeJob]):
         return MOST_EPISODES
 
     def __getitem__(self, index: int) -> EpisodeJob:  # type: ignore[override]
-        """Return a job; raises IndexError once enough samples are on disk."""
-        if index == len(self._episodes) and not self._ledger.has_enough:
-            self._episodes.append(next(self._candidates))
+        """Return a job; raises IndexError once the episodes before the next one have enough samples on disk."""
+        if index == len(self._episodes):
+            while self._ledger.is_settled(self._upcoming):
+                self._upcoming += 1
+            if self._upcoming < MOST_EPISODES and self._ledger.needs(self._upcoming):
+                self._episodes.append(self._upcoming)
+                self._upcoming += 1
         return self.job(index)
 
     def job(self, index: int) -> EpisodeJob:

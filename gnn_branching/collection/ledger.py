@@ -88,11 +88,6 @@ class SplitLedger:
         return self._n_settled_samples >= self.n_wanted
 
     @property
-    def has_enough(self) -> bool:
-        """Whether no further episodes need to be started: those on disk and those running will do."""
-        return self._n_samples >= self.n_wanted
-
-    @property
     def n_barren(self) -> int:
         """Settled episodes since the last one that gave samples."""
         n_barren = 0
@@ -115,6 +110,14 @@ class SplitLedger:
     def is_settled(self, episode: int) -> bool:
         """Say whether an episode is committed or set aside."""
         return episode in self.committed or episode in self.set_aside
+
+    def needs(self, episode: int) -> bool:
+        """Say whether an episode has to be run: those before it that are on disk do not have enough samples.
+
+        Samples of later episodes do not count: a killed collector leaves gaps before them, and the gaps come first.
+        """
+        n_ahead = sum(self.committed.get(number, 0) for number in range(self._n_settled, episode))
+        return self._n_settled_samples + n_ahead < self.n_wanted
 
     def commit(self, episode: int, content: bytes, n_samples: int) -> None:
         """Write an episode's shard, whole, and count it once it is on disk."""

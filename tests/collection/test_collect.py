@@ -14,6 +14,7 @@ from gnn_branching.collection import collect as module
 from gnn_branching.contracts import InputError
 from gnn_branching.execution import LocalExecutor
 from gnn_branching.shards import episode_path, open_dataset, open_episode
+from gnn_branching.shards.description import DESCRIPTION_NAME
 from tests.collection.toys import contents, toy_config, toy_instances, toy_sampler
 
 
@@ -110,6 +111,22 @@ def test_a_damaged_shard_is_collected_again(tmp_path: Path, reference: dict[str,
     (tmp_path / "d" / "train" / ".episode-000009.arrow.1.partial").write_bytes(b"rubbish")
     collect_dataset(toy_config(), instances, tmp_path / "d", executor, sampler=toy_sampler)
     assert contents(tmp_path / "d") == reference
+
+
+def test_a_gap_is_filled_even_if_later_episodes_have_samples_enough(
+    tmp_path: Path, reference: dict[str, bytes]
+) -> None:
+    """As a collector leaves it that is killed when a later episode has just overtaken an earlier one."""
+    instances, executor = toy_instances(tmp_path / "i"), LocalExecutor(workers=2)
+    collect_dataset(toy_config(), instances, tmp_path / "d", executor, sampler=toy_sampler)
+    whole = [sample.origin for sample in open_dataset(tmp_path / "d", "train")]
+    gap = next(sample.episode for sample in whole)
+    episode_path(tmp_path / "d", "train", gap).unlink()
+    (tmp_path / "d" / DESCRIPTION_NAME).unlink()
+    collect_dataset(toy_config(20, 12, 5), instances, tmp_path / "d", executor, sampler=toy_sampler)
+    assert [sample.origin for sample in open_dataset(tmp_path / "d", "train")] == whole[:20]
+    name = f"train/{episode_path(tmp_path, 'train', gap).name}"
+    assert contents(tmp_path / "d")[name] == reference[name]
 
 
 def test_another_recipe_is_refused(tmp_path: Path) -> None:
