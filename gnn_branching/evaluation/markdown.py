@@ -48,4 +48,5 @@ def _verdict_line(verdict: Verdict) -> str:
     if verdict.ratio.value != verdict.ratio.value:
         return head
     figures = f"{format_ratio(verdict.ratio.value)} {format_interval(verdict.ratio)}".rstrip()
-    return f"{head}, {figures} {verdict.sentence} ({verdict.basis}); {'; '.join(verdict.facts)}"
+    facts = "; ".join([*verdict.facts, *map(str, verdict.others)])
+    return f"{head}, {figures} {verdict.sentence} ({verdict.basis}); {facts}"

@@ -23,8 +23,14 @@ class OtherSettings:
     """A rule's time ratio under settings that are not a card's main ones."""
 
     settings: str
+    headline: str
     ratio: RatioEstimate
     tone: Tone
+
+    def __str__(self) -> str:
+        """Return it in a few words."""
+        figures = f", {_quoted(self.ratio)}" if math.isfinite(self.ratio.value) else ""
+        return f"{self.settings} settings: {self.headline}{figures}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,22 +90,29 @@ def overall_sentence(verdicts: Sequence[Verdict], baseline: str) -> str:
     if not own:
         return f"Only {_in_words(baseline)} was run: there is nothing to compare."
     if len(own) == 1:
-        return _single_sentence(own[0], baseline)
+        return " ".join([_single_sentence(own[0], baseline), *(f"Under {other}." for other in own[0].others)])
     settings = " and ".join(dict.fromkeys(verdict.settings for verdict in own))
     rival = _in_words(baseline)
     policies = list(dict.fromkeys(verdict.policy for verdict in own))
     subject = policies[0] if len(policies) == 1 else "the rules"
-    n_better = sum(verdict.tone is Tone.GOOD for verdict in own)
-    n_worse = sum(verdict.tone is Tone.BAD for verdict in own)
     verb = "is" if len(policies) == 1 else "are"
-    text = (
-        f"Of {len(own)} comparisons with {rival} under {settings} settings, {subject} {verb} clearly faster "
-        f"in {n_better}, clearly slower in {n_worse}, and undecided in {len(own) - n_better - n_worse}."
-    )
+    counted = _tally([verdict.tone for verdict in own])
+    text = f"Of {len(own)} comparisons with {rival} under {settings} settings, {subject} {verb} {counted}."
     total = [verdict for verdict in verdicts if verdict.instances == EVERYTHING]
     if len(total) == 1 and math.isfinite(total[0].ratio.value):
         text += f" Over everything it takes {_difference(total[0].ratio.value)}."
+    others = [other for verdict in own for other in verdict.others]
+    for name in dict.fromkeys(other.settings for other in others):
+        counted = _tally([other.tone for other in others if other.settings == name])
+        text += f" Under {name} settings: {counted}."
     return text
+
+
+def _tally(tones: Sequence[Tone]) -> str:
+    n_better, n_worse = tones.count(Tone.GOOD), tones.count(Tone.BAD)
+    return (
+        f"clearly faster in {n_better}, clearly slower in {n_worse}, and undecided in {len(tones) - n_better - n_worse}"
+    )
 
 
 def _single_sentence(verdict: Verdict, baseline: str) -> str:
@@ -133,25 +146,30 @@ def _quoted(estimate: RatioEstimate) -> str:
 
 def _other(line: MethodFigures) -> OtherSettings:
     estimate = line.ratios["time"]
-    return OtherSettings(settings=line.method.settings, ratio=estimate, tone=ratio_tone(estimate))
+    return OtherSettings(
+        settings=line.method.settings, headline=_headline(estimate), ratio=estimate, tone=ratio_tone(estimate)
+    )
+
+
+def _headline(estimate: RatioEstimate) -> str:
+    if not math.isfinite(estimate.value):
+        return "not comparable"
+    if estimate.n_instances < MIN_INSTANCES:
+        return TOO_FEW
+    return {Tone.GOOD: "faster", Tone.BAD: "slower"}.get(ratio_tone(estimate), "no clear difference")
 
 
 def _verdict(line: MethodFigures, group: GroupComparison, baseline: str) -> Verdict:
     estimate = line.ratios["time"]
-    tone = ratio_tone(estimate)
-    headline = {Tone.GOOD: "faster", Tone.BAD: "slower"}.get(tone, "no clear difference")
     sentence = f"× {baseline}'s time"
     if not math.isfinite(estimate.value):
-        headline = "not comparable"
         sentence = f"No runs of {baseline} on the same instances and seeds under these settings."
-    elif estimate.n_instances < MIN_INSTANCES:
-        headline = TOO_FEW
     return Verdict(
         policy=line.method.policy,
         instances=EVERYTHING if group.family == ALL else group_title(group.family, group.size),
         settings=line.method.settings,
-        tone=tone,
-        headline=headline,
+        tone=ratio_tone(estimate),
+        headline=_headline(estimate),
         ratio=estimate,
         sentence=sentence,
         basis=f"{_counted(estimate.n_instances, 'instance')}, {_counted(estimate.n_pairs, 'pair')} of solves",

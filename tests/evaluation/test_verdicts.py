@@ -42,13 +42,23 @@ def test_the_sentence_counts_and_adds_up() -> None:
         "Of 2 comparisons with SCIP's default rule (relpscost) under paper settings, gcnn is clearly faster in 1, "
         "clearly slower in 0, and undecided in 1. Over everything it takes 2"
     )
-    assert text.endswith(" % less time.")
-    single = overall_sentence(verdicts[1:2], "relpscost")
+    assert text.endswith(
+        " % less time. Under default settings: clearly faster in 1, clearly slower in 0, and undecided in 1."
+    )
+    single = overall_sentence((replace(verdicts[1], others=()),), "relpscost")
     less = round(100 * (1 - verdicts[1].ratio.value))
     assert single == (
         f"gcnn is clearly faster: it takes {less} % less time than SCIP's default rule (relpscost) on set-cover, easy "
         "under paper settings."
     )
+
+
+def test_other_settings_are_not_passed_over() -> None:
+    faster = verdicts_of(ROWS)[1]
+    (other,) = faster.others
+    quoted = f"{other.ratio.value:.2f} [{other.ratio.low:.2f}, {other.ratio.high:.2f}]"
+    assert str(other) == f"default settings: faster, {quoted}"
+    assert overall_sentence((faster,), "relpscost").endswith(f" Under {other}.")
 
 
 def test_few_instances_prove_nothing_however_many_seeds() -> None:
