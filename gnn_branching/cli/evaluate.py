@@ -192,7 +192,8 @@ def report(folders: list[Path], /, *, out: Path | None = None) -> int:
     folders
         Folders of evaluations or training runs; subfolders are looked into.
     out
-        The page; its Markdown goes beside it, ending in `.md`. `report.html` in the first folder by default.
+        The page; its Markdown and main picture go beside it, ending in `.md` and `.svg`. `report.html` in the first
+        folder by default.
     """
     from gnn_branching.evaluation.report import write_report
 

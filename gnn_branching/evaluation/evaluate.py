@@ -156,8 +156,8 @@ def evaluate(
     """Do a request's solves, as far as ``folder`` does not hold them yet, and write everything into it.
 
     Writes ``rows/``, ``results.parquet``, ``evaluation.json``, ``summary.json``, ``tables/``, ``figures/``,
-    ``report.html``, ``report.md`` and, if asked for, recorded trees and agreement. An interrupt leaves rows and
-    ``results.parquet``.
+    ``report.html``, ``report.md``, ``report.svg`` and, if asked for, recorded trees and agreement. An interrupt leaves
+    rows and ``results.parquet``.
 
     Args:
         request: What to compare.

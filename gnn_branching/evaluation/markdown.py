@@ -13,12 +13,17 @@ LEFT_OUT = frozenset({"instances"})
 SECTIONS_SHOWN = frozenset({"tables", "trees"})
 
 
-def page_to_markdown(page: Page) -> str:
-    """Return what a page says as GitHub's Markdown: verdicts, tables, and under what it was measured."""
-    return "\n\n".join(block.rstrip("\n") for block in _blocks(page)) + "\n"
+def page_to_markdown(page: Page, picture: str = "") -> str:
+    """Return what a page says as GitHub's Markdown: verdicts, tables, and under what it was measured.
+
+    Args:
+        page: The page.
+        picture: Markdown that shows its main picture; empty if there is none.
+    """
+    return "\n\n".join(block.rstrip("\n") for block in _blocks(page, picture)) + "\n"
 
 
-def _blocks(page: Page) -> Iterator[str]:
+def _blocks(page: Page, picture: str) -> Iterator[str]:
     yield f"# {page.title}"
     yield page.subtitle
     for alert in page.alerts:
@@ -26,6 +31,8 @@ def _blocks(page: Page) -> Iterator[str]:
     yield f"**{page.lead}**"
     if page.verdicts:
         yield "\n".join(_verdict_line(verdict) for verdict in page.verdicts)
+    if picture:
+        yield picture
     if page.lead_table:
         yield to_markdown(page.lead_table)
     for section in page.sections:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from gnn_branching.contracts import InputError, SolveRecord
 from gnn_branching.durable import write_durably
@@ -66,9 +67,13 @@ class Report:
     page: Page
 
     def write(self, target: Path) -> None:
-        """Write the page as HTML, and as Markdown beside it."""
+        """Write the page as HTML, and beside it the same as Markdown with its main picture."""
         write_durably(target, render_page(self.page).encode())
-        write_durably(target.with_suffix(".md"), page_to_markdown(self.page).encode())
+        picture, file = ratio_forest(self.groups, self.options), target.with_suffix(".svg")
+        if picture is not None:
+            write_durably(file, picture.document.encode())
+        shown = f"![{picture.title}]({quote(file.name)})" if picture is not None else ""
+        write_durably(target.with_suffix(".md"), page_to_markdown(self.page, shown).encode())
 
 
 def make_report(sources: Sources) -> Report:

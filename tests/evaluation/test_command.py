@@ -124,6 +124,8 @@ def test_several_folders_make_one_page_and_one_markdown(capsys: pytest.CaptureFi
     commands = text[text.index("```") :].splitlines()[1:3]
     assert commands == ["evaluate gcnn --family set-cover", "evaluate gcnn --family combinatorial-auction"]
     assert "Instance by instance" not in text
+    assert "![Time against relpscost](easy.svg)" in text
+    assert page.with_suffix(".svg").read_text().startswith("<?xml")
     write_conditions(tmp_path / "set-cover", Conditions(time_limit_seconds=TIME_LIMIT, baseline="pscost"))
     assert "baselines differ" in refusal(capsys, "report", *folders, "--out", page)
 
