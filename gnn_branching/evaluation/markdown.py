@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import quote
 
 from gnn_branching.evaluation.page import Page
-from gnn_branching.evaluation.tables import format_interval, format_ratio, to_markdown
+from gnn_branching.evaluation.tables import format_estimate, to_markdown
 from gnn_branching.evaluation.verdicts import Verdict
 
 LEFT_OUT = frozenset({"instances"})
@@ -13,17 +14,17 @@ LEFT_OUT = frozenset({"instances"})
 SECTIONS_SHOWN = frozenset({"tables", "trees"})
 
 
-def page_to_markdown(page: Page, picture: str = "") -> str:
+def page_to_markdown(page: Page, picture_file: str = "") -> str:
     """Return what a page says as GitHub's Markdown: verdicts, tables, and under what it was measured.
 
     Args:
         page: The page.
-        picture: Markdown that shows its main picture; empty if there is none.
+        picture_file: Where its main picture is, seen from the Markdown; empty to show none.
     """
-    return "\n\n".join(block.rstrip("\n") for block in _blocks(page, picture)) + "\n"
+    return "\n\n".join(block.rstrip("\n") for block in _blocks(page, picture_file)) + "\n"
 
 
-def _blocks(page: Page, picture: str) -> Iterator[str]:
+def _blocks(page: Page, picture_file: str) -> Iterator[str]:
     yield f"# {page.title}"
     yield page.subtitle
     for alert in page.alerts:
@@ -31,8 +32,8 @@ def _blocks(page: Page, picture: str) -> Iterator[str]:
     yield f"**{page.lead}**"
     if page.verdicts:
         yield "\n".join(_verdict_line(verdict) for verdict in page.verdicts)
-    if picture:
-        yield picture
+    if page.main_picture and picture_file:
+        yield f"![{page.main_picture.title}]({quote(picture_file)})"
     if page.lead_table:
         yield to_markdown(page.lead_table)
     for section in page.sections:
@@ -54,6 +55,5 @@ def _verdict_line(verdict: Verdict) -> str:
     head = f"- **{verdict.policy}** on {verdict.instances} ({verdict.settings} settings): {verdict.headline}"
     if verdict.ratio.value != verdict.ratio.value:
         return head
-    figures = f"{format_ratio(verdict.ratio.value)} {format_interval(verdict.ratio)}".rstrip()
     facts = "; ".join([*verdict.facts, *map(str, verdict.others)])
-    return f"{head}, {figures} {verdict.sentence} ({verdict.basis}); {facts}"
+    return f"{head}, {format_estimate(verdict.ratio)} {verdict.sentence} ({verdict.basis}); {facts}"

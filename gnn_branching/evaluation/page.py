@@ -74,7 +74,8 @@ class Page:
         lead: The one sentence.
         alerts: What must not be overlooked.
         verdicts: The cards.
-        lead_picture: A picture beside them, where few cards leave room.
+        main_picture: The picture that says most.
+        has_picture_beside_cards: Whether it stands beside the cards, where few leave room.
         lead_table: The table right below them.
         sections: Everything else; empty parts are dropped.
         summary: ``summary.json``'s content, for programs that read the page.
@@ -86,7 +87,8 @@ class Page:
     lead: str
     alerts: tuple[Alert, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
-    lead_picture: Picture | None = None
+    main_picture: Picture | None = None
+    has_picture_beside_cards: bool = False
     lead_table: Table | None = None
     sections: tuple[Section, ...] = ()
     summary: Sequence[Mapping[str, object]] = ()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from gnn_branching.contracts import InputError, SolveRecord
 from gnn_branching.durable import write_durably
@@ -69,11 +68,10 @@ class Report:
     def write(self, target: Path) -> None:
         """Write the page as HTML, and beside it the same as Markdown with its main picture."""
         write_durably(target, render_page(self.page).encode())
-        picture, file = ratio_forest(self.groups, self.options), target.with_suffix(".svg")
-        if picture is not None:
-            write_durably(file, picture.document.encode())
-        shown = f"![{picture.title}]({quote(file.name)})" if picture is not None else ""
-        write_durably(target.with_suffix(".md"), page_to_markdown(self.page, shown).encode())
+        file = target.with_suffix(".svg")
+        if self.page.main_picture:
+            write_durably(file, self.page.main_picture.document.encode())
+        write_durably(target.with_suffix(".md"), page_to_markdown(self.page, file.name).encode())
 
 
 def make_report(sources: Sources) -> Report:
@@ -162,7 +160,8 @@ def make_page(
         lead=overall_sentence(verdicts, options.baseline) if sources.records else "No solves yet: training only.",
         alerts=tuple(make_alerts(sources, disagreements)),
         verdicts=verdicts,
-        lead_picture=forest if has_room else None,
+        main_picture=forest,
+        has_picture_beside_cards=has_room,
         lead_table=tables[0] if tables else None,
         sections=sections,
         summary=summary_lines(groups, options),

@@ -135,7 +135,7 @@ def ratio(estimate: RatioEstimate) -> Cell:
         return Cell(text=EMPTY, tone=Tone.MUTED)
     if not math.isfinite(estimate.low):
         return Cell(text=format_ratio(estimate.value), value=estimate.value)
-    text = f"{format_ratio(estimate.value)} {format_interval(estimate)}"
+    text = format_estimate(estimate)
     return Cell(text=text, value=estimate.value, low=estimate.low, high=estimate.high, tone=ratio_tone(estimate))
 
 
@@ -152,6 +152,11 @@ def format_ratio(value: float) -> str:
 def format_interval(estimate: RatioEstimate) -> str:
     """Format a ratio's interval; empty if there is none."""
     return f"[{format_ratio(estimate.low)}, {format_ratio(estimate.high)}]" if math.isfinite(estimate.low) else ""
+
+
+def format_estimate(estimate: RatioEstimate) -> str:
+    """Format a ratio with its interval, if it has one."""
+    return f"{format_ratio(estimate.value)} {format_interval(estimate)}".rstrip()
 
 
 def is_better(estimate: RatioEstimate) -> bool:

@@ -10,7 +10,7 @@ from gnn_branching.evaluation.comparison import ALL, USER_SETTINGS, GroupCompari
 from gnn_branching.evaluation.plan import BASELINE_RULE
 from gnn_branching.evaluation.report_tables import group_title
 from gnn_branching.evaluation.statistics import RatioEstimate
-from gnn_branching.evaluation.tables import Tone, format_interval, format_ratio, ratio_tone
+from gnn_branching.evaluation.tables import Tone, format_estimate, format_ratio, ratio_tone
 
 EVERYTHING = "all instances"
 MIN_INSTANCES = 6
@@ -29,7 +29,7 @@ class OtherSettings:
 
     def __str__(self) -> str:
         """Return it in a few words."""
-        figures = f", {_quoted(self.ratio)}" if math.isfinite(self.ratio.value) else ""
+        figures = f", {format_estimate(self.ratio)}" if math.isfinite(self.ratio.value) else ""
         return f"{self.settings} settings: {self.headline}{figures}"
 
 
@@ -140,10 +140,6 @@ def _difference(ratio: float) -> str:
     return f"{abs(100 * (1 - ratio)):.0f} % {'less' if ratio < 1 else 'more'} time"
 
 
-def _quoted(estimate: RatioEstimate) -> str:
-    return f"{format_ratio(estimate.value)} {format_interval(estimate)}".rstrip()
-
-
 def _other(line: MethodFigures) -> OtherSettings:
     estimate = line.ratios["time"]
     return OtherSettings(
@@ -193,5 +189,5 @@ def _facts(line: MethodFigures, group: GroupComparison, baseline: str) -> list[s
         facts.append(f"{format_ratio(nodes.value)} × its tree nodes{price}")
     user = line.user_time_ratio
     if math.isfinite(user.value) and line.method.settings != USER_SETTINGS:
-        facts.append(f"{_quoted(user)} × untouched SCIP's time")
+        facts.append(f"{format_estimate(user)} × untouched SCIP's time")
     return facts
