@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -85,6 +86,7 @@ class ConvergenceTracker(Callback):
         share: Most probe time over training time.
         on_scalar: Takes every measured number; writes TensorBoard events beside the training's own if None.
         stop_rule: Decides in :attr:`stop_reason`; never if None.
+        clock: Monotonic seconds, by which the share is kept.
     """
 
     def __init__(
@@ -95,9 +97,10 @@ class ConvergenceTracker(Callback):
         share: float = DEFAULT_SHARE,
         on_scalar: ScalarWriter | None = None,
         stop_rule: PlStarRule | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._samples, self._loss, self._share = tuple(samples), loss, share
-        self._on_scalar, self._stop_rule = on_scalar, stop_rule
+        self._on_scalar, self._stop_rule, self._clock = on_scalar, stop_rule, clock
         self._stop_reason = ""
         self._close: Callable[[], None] = _nothing
 
@@ -134,7 +137,7 @@ class ConvergenceTracker(Callback):
             self._ask_stop_rule(past.step, past.valid_loss)
         if self._on_scalar is None:
             self._open_events(plan)
-        self._budget = ProbeBudget(self._share)
+        self._budget = ProbeBudget(self._share, self._clock)
 
     def on_step(self, network: nn.Module, batch: BranchingData, record: StepRecord) -> None:
         """Run the probes that are due and affordable."""
