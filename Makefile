@@ -1,5 +1,5 @@
 # make setup   the environment in .venv, with Ecole built against PySCIPOpt's SCIP
-# make demo    the main job on real set-covering instances: collect, train, evaluate, report (under 10 minutes)
+# make demo    the main job on real set-covering instances: collect, train, evaluate, report (8 to 15 minutes on two cores)
 # make test    all tests but the slow ones, on all cores
 .DEFAULT_GOAL := help
 PYTHON ?= python3

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gnn_branching.evaluation.report_tables import KEY_COLUMNS
-from gnn_branching.evaluation.tables import Table, Tone, format_ratio, to_csv
+from gnn_branching.evaluation.tables import Table, Tone, format_interval, format_ratio, to_csv
 from gnn_branching.evaluation.theme import DARK, LIGHT, Picture
 from gnn_branching.evaluation.verdicts import Verdict
 
@@ -120,6 +120,7 @@ def render_page(page: Page) -> str:
         position=_interval_position,
         csv=lambda table: base64.b64encode(to_csv(table).encode()).decode(),
         narrow=lambda table: table.without_constant(*KEY_COLUMNS),
+        format_interval=format_interval,
         format_ratio=format_ratio,
     )
 
