@@ -1,12 +1,14 @@
-"""How well do policies imitate strong branching, by number of samples, kind, and size of the instances?
+"""How well do policies imitate strong branching, by number of samples, kind, size of the instances, and settings?
 
 For one family, trains the graph network and the three published baselines on growing parts of a dataset of EASY
-instances, then the network's variants on one part of it, and measures each on held-out easy samples and on samples of
-MEDIUM instances, which only the row "mixed sizes" has trained on. The datasets are made with ``gnn-branching collect``,
-the medium one with ``--set 'instances.sizes=["medium"]'``, both with ``--set collection.khalil_features=true``.
+instances, then the network's variants on one part of it, and measures each on held-out easy samples, on samples of
+MEDIUM instances, and on samples of easy instances under SCIP's DEFAULT settings. Only the rows "mixed sizes" and "both
+settings" have trained on any of the last two. Datasets come from ``gnn-branching collect`` with ``--set
+collection.khalil_features=true``; the medium one also with ``--set 'instances.sizes=["medium"]'``, the last one with
+``--set collection.settings=default``. Only the easy one has to be there.
 
-    python -m scripts.accuracy_experiment run set-cover --easy DATASET --medium DATASET --out runs/accuracy
-    python -m scripts.accuracy_experiment table --out runs/accuracy
+    python -m scripts.accuracy_experiment run set-cover --easy DATASET --medium DATASET --default DATASET --out OUT
+    python -m scripts.accuracy_experiment table --out OUT
 
 Every policy is a line of ``results.jsonl``; what is there is not trained again, and what was interrupted goes on.
 """
@@ -32,11 +34,15 @@ from scripts.results_file import append_result, read_results
 N_TRAIN = (2000, 5000, 10_000)
 N_VARIANTS = 5000
 """Training samples of the variants."""
-N_MIXED = 500
-"""Of which so many are of medium instances in the row "mixed sizes"."""
-N_TEST = {"easy": 1000, "medium": 250}
+N_TEST = {"easy": 1000, "medium": 250, "default": 250}
+"""Test samples by dataset."""
+MIXTURES = {
+    "mixed sizes": {"easy": 4500, "medium": 500},
+    "both settings": {"easy": 3500, "default": 1500},
+    "everything": {"easy": 10_000, "medium": 500, "default": 1500},
+}
+"""Variants that train on several datasets: training samples of each."""
 TOP = (1, 5, 10)
-MIXED = "mixed sizes"
 REFERENCE = f"{ModelKind.GCNN} {N_VARIANTS}"
 """The row that the variants are compared with, sample by sample."""
 VARIANTS: dict[str, tuple[str, ...]] = {
@@ -56,14 +62,12 @@ class Row:
 
     Args:
         name: Unique in a family.
-        n_train: Training samples in all.
-        n_medium: Of which so many are of medium instances.
+        n_train: Training samples of each dataset.
         overrides: What it changes in the family's configuration.
     """
 
     name: str
-    n_train: int
-    n_medium: int = 0
+    n_train: dict[str, int]
     overrides: tuple[str, ...] = ()
 
     @property
@@ -80,8 +84,8 @@ class Measured:
         family: Problem family.
         row: Name of the row.
         n_train: Training samples.
-        ranks: Per size, for every test sample, the policy's rank, from 0, of the first of the expert's best.
-        instances: Per size, for every test sample, a number that its instance's samples share.
+        ranks: Per dataset, for every test sample, the policy's rank, from 0, of the first of the expert's best.
+        instances: Per dataset, for every test sample, a number that its instance's samples share.
     """
 
     family: str
@@ -90,44 +94,46 @@ class Measured:
     ranks: dict[str, list[int]]
     instances: dict[str, list[int]]
 
-    def hits(self, size: str, k: int) -> FloatArray:
+    def hits(self, dataset: str, k: int) -> FloatArray:
         """Return 1 for every test sample that is hit at ``k``, else 0."""
-        return (np.array(self.ranks[size]) < k).astype(float)
+        return (np.array(self.ranks[dataset]) < k).astype(float)
 
 
 def plan() -> Iterator[Row]:
     """Yield every kind on growing parts of the samples, then the variants of the graph network."""
     for n_train in N_TRAIN:
         for kind in ModelKind:
-            yield Row(name=f"{kind} {n_train}", n_train=n_train, overrides=(f"model.kind={kind}",))
+            yield Row(name=f"{kind} {n_train}", n_train={"easy": n_train}, overrides=(f"model.kind={kind}",))
     for name, overrides in VARIANTS.items():
-        yield Row(name=name, n_train=N_VARIANTS, overrides=overrides)
-    yield Row(name=MIXED, n_train=N_VARIANTS, n_medium=N_MIXED)
+        yield Row(name=name, n_train={"easy": N_VARIANTS}, overrides=overrides)
+    for name, mixture in MIXTURES.items():
+        yield Row(name=name, n_train=mixture)
 
 
 def run(family: str, row: Row, datasets: dict[str, Path], out: Path, overrides: Sequence[str]) -> Measured:
     """Train one policy, or go on with it, and measure it."""
-    readers = {size: open_dataset(dataset, "test") for size, dataset in datasets.items()}
+    readers = {name: open_dataset(dataset, "test") for name, dataset in datasets.items()}
     folder = out / family / row.folder
     samples = (
-        f"collection.n_train_samples={row.n_train - row.n_medium}",
+        f"collection.n_train_samples={row.n_train['easy']}",
         f"collection.n_test_samples={N_TEST['easy']}",
     )
     train_policy(
         Path("configs") / f"{family}.toml",
-        dataset=[datasets["easy"], *([datasets["medium"]] if row.n_medium else [])],
+        dataset=[datasets[name] for name in row.n_train],
         out=folder,
         set_=[*samples, *row.overrides, *overrides],
     )
     policy = load_policy(folder / "policy")
     ranks: dict[str, list[int]] = {}
     instances: dict[str, list[int]] = {}
-    for size, reader in readers.items():
-        source = SubsetSource(reader, range(min(len(reader), N_TEST[size])))
-        ranks[size] = policy_ranks(policy, source).tolist()
+    for name, reader in readers.items():
+        source = SubsetSource(reader, range(min(len(reader), N_TEST[name])))
+        ranks[name] = policy_ranks(policy, source).tolist()
         hashes = [reader.origin(index).instance_sha256 for index in range(len(source))]
-        instances[size] = np.unique(hashes, return_inverse=True)[1].tolist()
-    return Measured(family=family, row=row.name, n_train=row.n_train, ranks=ranks, instances=instances)
+        instances[name] = np.unique(hashes, return_inverse=True)[1].tolist()
+    n_train = sum(row.n_train.values())
+    return Measured(family=family, row=row.name, n_train=n_train, ranks=ranks, instances=instances)
 
 
 def mean_and_error(values: FloatArray, clusters: Sequence[int]) -> tuple[float, float]:
@@ -143,29 +149,30 @@ def mean_and_error(values: FloatArray, clusters: Sequence[int]) -> tuple[float, 
 
 def table(measured: Sequence[Measured], family: str) -> Iterator[str]:
     """Yield one family's tables as Markdown: every policy, then the variants' differences to the reference."""
-    own = {m.row: m for m in measured if m.family == family}
-    sizes = next(iter(own.values())).ranks
-    yield from _header(["policy", "samples"], sizes)
+    found = {m.row: m for m in measured if m.family == family}
+    own = {row.name: found[row.name] for row in plan() if row.name in found}
+    datasets = [name for name in N_TEST if all(name in m.ranks for m in own.values())]
+    yield from _header(["policy", "samples"], datasets)
     for m in own.values():
-        cells = [_cell(*mean_and_error(m.hits(size, k), m.instances[size])) for size in sizes for k in TOP]
+        cells = [_cell(*mean_and_error(m.hits(name, k), m.instances[name])) for name in datasets for k in TOP]
         yield f"| {m.row.removesuffix(f' {m.n_train}')} | {m.n_train} | {' | '.join(cells)} |"
     if REFERENCE not in own:
         return
     yield ""
-    yield from _header([f"against the graph network at {N_VARIANTS}"], sizes)
+    yield from _header([f"against the graph network at {N_VARIANTS}"], datasets)
     reference = own[REFERENCE]
-    for name in (*VARIANTS, MIXED):
-        if name in own:
+    for row in (*VARIANTS, *MIXTURES):
+        if row in own:
             differences = (
-                mean_and_error(own[name].hits(size, k) - reference.hits(size, k), reference.instances[size])
-                for size in sizes
+                mean_and_error(own[row].hits(name, k) - reference.hits(name, k), reference.instances[name])
+                for name in datasets
                 for k in TOP
             )
-            yield f"| {name} | {' | '.join(_cell(*d, sign=True) for d in differences)} |"
+            yield f"| {row} | {' | '.join(_cell(*d, sign=True) for d in differences)} |"
 
 
-def _header(first: Sequence[str], sizes: Iterable[str]) -> Iterator[str]:
-    columns = [*first, *(f"{size} @{k}" for size in sizes for k in TOP)]
+def _header(first: Sequence[str], datasets: Iterable[str]) -> Iterator[str]:
+    columns = [*first, *(f"{name} @{k}" for name in datasets for k in TOP)]
     yield f"| {' | '.join(columns)} |"
     yield "|---" * len(columns) + "|"
 
@@ -186,6 +193,7 @@ def main() -> None:
     parser.add_argument("family", nargs="?")
     parser.add_argument("--easy", type=Path)
     parser.add_argument("--medium", type=Path)
+    parser.add_argument("--default", type=Path)
     parser.add_argument("--rows", nargs="*", help="only rows whose names contain one of these")
     parser.add_argument("--set", dest="overrides", action="append", default=[])
     parser.add_argument("--out", type=Path, default=Path("runs/accuracy"))
@@ -195,13 +203,14 @@ def main() -> None:
         for family in dict.fromkeys(m.family for m in measured):
             print(f"\n## {family}\n", *table(measured, family), sep="\n")
         return
-    if not (given.family and given.easy and given.medium):
-        parser.error("run needs a family, --easy and --medium")
-    datasets = {"easy": given.easy, "medium": given.medium}
+    if not (given.family and given.easy):
+        parser.error("run needs a family and --easy")
+    datasets = {name: dataset for name in N_TEST if (dataset := getattr(given, name))}
     for row in plan():
-        done = {(m.family, m.row) for m in read(given.out)}
+        done = {(m.family, m.row) for m in read(given.out) if m.ranks.keys() >= datasets.keys()}
         wanted = not given.rows or any(part in row.name for part in given.rows)
-        if wanted and (given.family, row.name) not in done:
+        possible = row.n_train.keys() <= datasets.keys()
+        if wanted and possible and (given.family, row.name) not in done:
             outcome = run(given.family, row, datasets, given.out, given.overrides)
             append_result(given.out, asdict(outcome))
 
