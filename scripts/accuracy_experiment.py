@@ -2,20 +2,22 @@
 
 For one family, trains the graph network and the three published baselines on growing parts of a dataset of EASY
 instances, then the network's variants on one part of it, and measures each on held-out easy samples, on samples of
-MEDIUM instances, and on samples of easy instances under SCIP's DEFAULT settings. Only the rows "mixed sizes" and "both
-settings" have trained on any of the last two. Datasets come from ``gnn-branching collect`` with ``--set
+MEDIUM instances, and on samples of easy instances under SCIP's DEFAULT settings. Only the rows of ``MIXTURES`` have
+trained on any of the last two. Datasets come from ``gnn-branching collect`` with ``--set
 collection.khalil_features=true``; the medium one also with ``--set 'instances.sizes=["medium"]'``, the last one with
 ``--set collection.settings=default``. Only the easy one has to be there.
 
     python -m scripts.accuracy_experiment run set-cover --easy DATASET --medium DATASET --default DATASET --out OUT
     python -m scripts.accuracy_experiment table --out OUT
 
-Every policy is a line of ``results.jsonl``; what is there is not trained again, and what was interrupted goes on.
+Every policy is a line of ``results.jsonl``; what is there is not trained again, only measured on a dataset that is new,
+and what was interrupted goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -110,10 +112,17 @@ def plan() -> Iterator[Row]:
         yield Row(name=name, n_train=mixture)
 
 
-def run(family: str, row: Row, datasets: dict[str, Path], out: Path, overrides: Sequence[str]) -> Measured:
-    """Train one policy, or go on with it, and measure it."""
-    readers = {name: open_dataset(dataset, "test") for name, dataset in datasets.items()}
-    folder = out / family / row.folder
+def lacks(row: Row, datasets: dict[str, Path]) -> str:
+    """Say which dataset a row cannot be trained without; nothing if all its samples are there."""
+    for name, wanted in row.n_train.items():
+        n = len(open_dataset(datasets[name], "train")) if name in datasets else 0
+        if n < wanted:
+            return f"{row.name}: needs {wanted} {name} training samples, there are {n}"
+    return ""
+
+
+def train(family: str, row: Row, datasets: dict[str, Path], out: Path, overrides: Sequence[str]) -> None:
+    """Train one policy, or go on with it."""
     samples = (
         f"collection.n_train_samples={row.n_train['easy']}",
         f"collection.n_test_samples={N_TEST['easy']}",
@@ -121,13 +130,18 @@ def run(family: str, row: Row, datasets: dict[str, Path], out: Path, overrides: 
     train_policy(
         Path("configs") / f"{family}.toml",
         dataset=[datasets[name] for name in row.n_train],
-        out=folder,
+        out=out / family / row.folder,
         set_=[*samples, *row.overrides, *overrides],
     )
-    policy = load_policy(folder / "policy")
+
+
+def measure(family: str, row: Row, datasets: dict[str, Path], out: Path) -> Measured:
+    """Rank the test samples of every dataset with a trained policy."""
+    policy = load_policy(out / family / row.folder / "policy")
     ranks: dict[str, list[int]] = {}
     instances: dict[str, list[int]] = {}
-    for name, reader in readers.items():
+    for name, dataset in datasets.items():
+        reader = open_dataset(dataset, "test")
         source = SubsetSource(reader, range(min(len(reader), N_TEST[name])))
         ranks[name] = policy_ranks(policy, source).tolist()
         hashes = [reader.origin(index).instance_sha256 for index in range(len(source))]
@@ -162,7 +176,7 @@ def table(measured: Sequence[Measured], family: str) -> Iterator[str]:
     yield from _header([f"against the graph network at {N_VARIANTS}"], datasets)
     reference = own[REFERENCE]
     for row in (*VARIANTS, *MIXTURES):
-        if row in own:
+        if row in own and own[row].n_train == reference.n_train:
             differences = (
                 mean_and_error(own[row].hits(name, k) - reference.hits(name, k), reference.instances[name])
                 for name in datasets
@@ -207,12 +221,17 @@ def main() -> None:
         parser.error("run needs a family and --easy")
     datasets = {name: dataset for name in N_TEST if (dataset := getattr(given, name))}
     for row in plan():
-        done = {(m.family, m.row) for m in read(given.out) if m.ranks.keys() >= datasets.keys()}
-        wanted = not given.rows or any(part in row.name for part in given.rows)
-        possible = row.n_train.keys() <= datasets.keys()
-        if wanted and possible and (given.family, row.name) not in done:
-            outcome = run(given.family, row, datasets, given.out, given.overrides)
-            append_result(given.out, asdict(outcome))
+        if given.rows and not any(part in row.name for part in given.rows):
+            continue
+        before = {m.row: m for m in read(given.out) if m.family == given.family}.get(row.name)
+        if before and before.ranks.keys() >= datasets.keys():
+            continue
+        if not before:
+            if missing := lacks(row, datasets):
+                print(missing, file=sys.stderr)
+                continue
+            train(given.family, row, datasets, given.out, given.overrides)
+        append_result(given.out, asdict(measure(given.family, row, datasets, given.out)))
 
 
 if __name__ == "__main__":
