@@ -14,6 +14,7 @@ from gnn_branching.contracts import (
     N_KHALIL_FEATURES,
     VARIABLE_FEATURES,
     BranchingState,
+    CandidateSet,
     FloatArray,
     IndexArray,
     InputError,
@@ -36,16 +37,17 @@ class FeatureExtractor:
 
     Args:
         schema: ``FEATURE_SCHEMA``, or ``KHALIL_SCHEMA`` to add the features of Khalil et al. 2016, which need Ecole.
+        candidates: Whose features Khalil's are: only these candidates can be extracted then.
 
     Raises:
         InputError: If the schema is another one.
     """
 
-    def __init__(self, schema: str = FEATURE_SCHEMA) -> None:
+    def __init__(self, schema: str = FEATURE_SCHEMA, candidates: CandidateSet = CandidateSet.LP) -> None:
         if schema not in (FEATURE_SCHEMA, KHALIL_SCHEMA):
             raise InputError(f"features {schema!r} are unknown; allowed: {FEATURE_SCHEMA}, {KHALIL_SCHEMA}")
         self._graph: LpGraph | None = None
-        self._khalil = KhalilFeatures() if schema == KHALIL_SCHEMA else None
+        self._khalil = KhalilFeatures(candidates) if schema == KHALIL_SCHEMA else None
 
     def watch(self, model: pyscipopt.Model) -> None:
         """Read no other model from now on, and no more of it at each tree node than may have changed.
@@ -89,10 +91,14 @@ class FeatureExtractor:
 
 
 class KhalilFeatures:
-    """Ecole's features of Khalil et al. 2016."""
+    """Ecole's features of Khalil et al. 2016.
 
-    def __init__(self) -> None:
-        self._observation = load_ecole().observation.Khalil2016(pseudo_candidates=True)
+    Args:
+        candidates: Whose: Ecole takes its time for each.
+    """
+
+    def __init__(self, candidates: CandidateSet) -> None:
+        self._observation = load_ecole().observation.Khalil2016(pseudo_candidates=candidates is CandidateSet.PSEUDO)
 
     def note_root(self, model: pyscipopt.Model) -> None:
         """Compute the static features."""

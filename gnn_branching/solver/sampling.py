@@ -77,7 +77,8 @@ class Sampler(WeaklyBound, pyscipopt.Branchrule):
         self._config = config
         self._rng = rng
         self._origin = origin
-        self._extractor = FeatureExtractor(KHALIL_SCHEMA if config.khalil_features else FEATURE_SCHEMA)
+        schema = KHALIL_SCHEMA if config.khalil_features else FEATURE_SCHEMA
+        self._extractor = FeatureExtractor(schema, config.candidates)
         self._expert = make_expert(config.candidates, config.strong_branching_iteration_limit)
         self.episode = Episode()
 

@@ -148,17 +148,20 @@ def test_a_wrong_index_is_noticed(small_instances: Mapping[str, list[Path]]) -> 
 
 
 def test_khalil_features_cover_every_candidate(small_instances: Mapping[str, list[Path]]) -> None:
-    extractor = FeatureExtractor(KHALIL_SCHEMA)
+    extractors = {kind: FeatureExtractor(KHALIL_SCHEMA, kind) for kind in CandidateSet}
 
     def check(model: pyscipopt.Model, candidates: Candidates) -> None:
-        if model.getDepth() == 0:
-            extractor.note_root(model)
-        for kind in CandidateSet:
+        rows = {}
+        for kind, extractor in extractors.items():
+            if model.getDepth() == 0:
+                extractor.note_root(model)
             current = current_candidates(model, kind)
             features = extractor.extract(model, current).candidate_features
             assert features is not None
             assert features.shape == (len(current.variables), 72)
             assert np.isfinite(features).all()
+            rows[kind] = dict(zip(current.indices.tolist(), features.tolist(), strict=True))
+        assert rows[CandidateSet.LP].items() <= rows[CandidateSet.PSEUDO].items()
 
     assert sum(probe(path, check, n_nodes=10) for path in small_instances["set-cover"][:3]) > 3
 
