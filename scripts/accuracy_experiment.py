@@ -40,8 +40,8 @@ N_TEST = {"easy": 1000, "medium": 250, "default": 250}
 """Test samples by dataset."""
 MIXTURES = {
     "mixed sizes": {"easy": 4500, "medium": 500},
-    "both settings": {"easy": 3500, "default": 1500},
-    "everything": {"easy": 10_000, "medium": 500, "default": 1500},
+    "both settings": {"easy": 4000, "default": 1000},
+    "everything": {"easy": 10_000, "medium": 500, "default": 1000},
 }
 """Variants that train on several datasets: training samples of each."""
 TOP = (1, 5, 10)
