@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gnn_branching.cli.experiment import ExecutorName, RayAddress
-from gnn_branching.cli.output import JsonPath, Seed, Workers, write_json
+from gnn_branching.cli.output import JsonPath, Seed, Workers, say_unseen_settings, write_json
 from gnn_branching.cli.progress import counting
 from gnn_branching.contracts import InputError, InstanceFile, SolveRecord
 
@@ -106,17 +106,18 @@ def evaluate(
 
     if n < 1 or seeds < 1:
         raise InputError(f"--n {n} and --seeds {seeds} must be 1 or more")
-    folder = out or Path("runs/evaluation")
+    folder, settings = out or Path("runs/evaluation"), settings or ["paper"]
     specs = tuple(parse_policy(policy) for policy in policies)
     for spec in specs:
         if spec.is_learned:
             load_policy(spec.source)  # refuses what no solve could use
+            say_unseen_settings(spec.source, settings)
     limits = ResourceLimits(time_limit_seconds=time_limit, node_limit=node_limit, memory_limit_mib=memory_limit)
     request = EvaluationRequest(
         policies=specs,
         instances=_instances(family, size, instances, n=n, folder=folder, seed=seed, workers=workers),
         seeds=tuple(range(seed, seed + seeds)),
-        settings=tuple(settings or ["paper"]),
+        settings=tuple(settings),
         limits=limits,
         baseline=baseline,
         n_workers=workers or 0,

@@ -69,9 +69,9 @@ def fit_network(
     }
     if not is_first_process():
         return figures
-    save_policy(folder.policy, network, config=to_mapping(config), metrics=figures)
+    save_policy(folder.policy, network, config=to_mapping(config), metrics=figures, trained_on=samples.trained_on)
     figures |= _accuracy(folder, samples.test, "test")
-    save_policy(folder.policy, network, config=to_mapping(config), metrics=figures)
+    save_policy(folder.policy, network, config=to_mapping(config), metrics=figures, trained_on=samples.trained_on)
     return figures
 
 
@@ -91,9 +91,9 @@ def fit_baseline_policy(config: ExperimentConfig, folder: RunFolder, samples: Se
         "n_train_samples": float(len(samples.train)),
         "n_fitted_samples": float(n_fitted),
     }
-    save_baseline(folder.policy, fitted, config=to_mapping(config), metrics=figures)
+    save_baseline(folder.policy, fitted, config=to_mapping(config), metrics=figures, trained_on=samples.trained_on)
     figures |= _accuracy(folder, samples.valid, "valid") | _accuracy(folder, samples.test, "test")
-    save_baseline(folder.policy, fitted, config=to_mapping(config), metrics=figures)
+    save_baseline(folder.policy, fitted, config=to_mapping(config), metrics=figures, trained_on=samples.trained_on)
     return figures
 
 

@@ -1,9 +1,10 @@
-"""What commands share: JSON files and tables."""
+"""What commands share: JSON files, and notices on stderr."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,21 @@ from gnn_branching.durable import write_durably
 JsonPath = Annotated[Path | None, Parameter(name="--json", help="Write the figures as flat JSON to this file.")]
 Seed = Annotated[int, Parameter(name="--seed", help="Root of every random stream.")]
 Workers = Annotated[int | None, Parameter(name="--workers", help="Processes at work; the cores there are by default.")]
+
+
+def say_unseen_settings(policy: str, settings: Iterable[str]) -> None:
+    """Say on stderr under which named settings a policy is to branch, but was trained on no samples."""
+    from gnn_branching.policy.load import find_card
+    from gnn_branching.solver.settings import NAMED_SETTINGS
+
+    seen = find_card(policy).settings
+    unseen = [name for name in settings if name in NAMED_SETTINGS and name not in seen]
+    if seen and unseen:
+        print(
+            f"note: policy {policy} was trained under {' and '.join(seen)} settings alone, and may branch badly under "
+            f"{' and '.join(unseen)} settings",
+            file=sys.stderr,
+        )
 
 
 def write_json(path: Path | None, figures: Mapping[str, object]) -> None:

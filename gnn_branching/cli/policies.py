@@ -19,14 +19,15 @@ def policies(*, json: JsonPath = None) -> None:
     if not cards:
         print("no policy ships with this version; train one with train-policy")
     else:
-        table = Table("name", "family", "sizes", "candidates", "kind", "acc@1", "acc@5", box=None)
+        table = Table("name", "family", "sizes", "settings", "candidates", "kind", "acc@1", "acc@5", box=None)
         for column in table.columns:
             column.overflow = "fold"
         for name, card in cards.items():
             accuracy = [
                 f"{card.metrics[key]:.3f}" if key in card.metrics else "–" for key in ("test_acc_1", "test_acc_5")
             ]
-            table.add_row(name, card.family, ", ".join(card.sizes), card.candidates, card.kind, *accuracy)
+            sizes, settings = ", ".join(card.sizes), ", ".join(card.settings)
+            table.add_row(name, card.family, sizes, settings, card.candidates, card.kind, *accuracy)
         Console().print(table)
     rows = [
         {
@@ -34,6 +35,7 @@ def policies(*, json: JsonPath = None) -> None:
             "kind": card.kind,
             "family": card.family,
             "sizes": list(card.sizes),
+            "settings": list(card.settings),
             "metrics": dict(card.metrics),
         }
         for name, card in cards.items()

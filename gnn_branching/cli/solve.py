@@ -14,7 +14,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gnn_branching.cli.output import JsonPath, Seed, write_json
+from gnn_branching.cli.output import JsonPath, Seed, say_unseen_settings, write_json
 from gnn_branching.contracts import InputError, Policy, SolveFigures, SolveStatus
 
 
@@ -71,7 +71,7 @@ def solve(
     if solution is not None and not solution.resolve().parent.is_dir():
         raise InputError(f"the folder of --solution {solution} does not exist")
     prepared = prepare_solve(
-        model, rule=load_rule(policy), settings=settings, seed=seed, limits=limits, rule_settings=preset
+        model, rule=load_rule(policy, settings), settings=settings, seed=seed, limits=limits, rule_settings=preset
     )
     prepared.model.hideOutput(not log)
     with _stdout_to_stderr():
@@ -89,8 +89,11 @@ def solve(
     return 130 if figures.status is SolveStatus.INTERRUPTED else 0
 
 
-def load_rule(name: str) -> str | Policy:
-    """Return the name of one of SCIP's rules as it is, and anything else as a loaded, warmed-up policy."""
+def load_rule(name: str, settings: str) -> str | Policy:
+    """Return the name of one of SCIP's rules as it is, and anything else as a loaded, warmed-up policy.
+
+    Under settings that the policy has not seen, a line on stderr says so.
+    """
     from gnn_branching.solver.settings import SCIP_RULES
 
     if name in SCIP_RULES:
@@ -100,6 +103,7 @@ def load_rule(name: str) -> str | Policy:
 
     policy = load_policy(name)
     warm_up(policy)
+    say_unseen_settings(name, [settings])
     return policy
 
 

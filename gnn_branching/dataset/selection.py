@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,12 +22,14 @@ class SelectedSamples:
         train: Training samples, dataset after dataset, each in episode order.
         valid: Validation samples.
         test: Test samples.
+        trained_on: Per dataset its training samples, ``n_samples``, and the ``recipe`` they are a function of.
         notices: Where a dataset holds more or fewer samples than asked for, one line each.
     """
 
     train: SampleSource
     valid: SampleSource
     test: SampleSource
+    trained_on: tuple[Mapping[str, object], ...]
     notices: tuple[str, ...]
 
 
@@ -40,8 +42,9 @@ def select_samples(datasets: Sequence[Path], config: CollectionConfig) -> Select
         InputError: If a dataset is missing, has other candidates than ``config.candidates`` or, of several, shares an
             instance of its training samples with another one's validation or test samples; if a split is empty.
     """
-    for dataset in datasets:
-        _require_candidates(dataset, config.candidates)
+    recipes = {dataset: describe_location(dataset).recipe for dataset in datasets}
+    for dataset, recipe in recipes.items():
+        _require_candidates(dataset, recipe, config.candidates)
     notices: list[str] = []
     splits: dict[str, SampleSource] = {}
     readers = {split: _open_split(datasets, split) for split in SPLITS}
@@ -55,7 +58,17 @@ def select_samples(datasets: Sequence[Path], config: CollectionConfig) -> Select
                 notices.append(_notice(dataset, split, len(reader), n_wanted))
             parts.append(SubsetSource(reader, range(n_wanted)) if len(reader) > n_wanted else reader)
         splits[split] = parts[0] if len(parts) == 1 else ConcatSource(parts)
-    return SelectedSamples(train=splits["train"], valid=splits["valid"], test=splits["test"], notices=tuple(notices))
+    trained_on = tuple(
+        {"n_samples": min(len(reader), config.n_train_samples), "recipe": recipes[dataset]}
+        for dataset, reader in readers["train"].items()
+    )
+    return SelectedSamples(
+        train=splits["train"],
+        valid=splits["valid"],
+        test=splits["test"],
+        trained_on=trained_on,
+        notices=tuple(notices),
+    )
 
 
 def _open_split(datasets: Sequence[Path], split: str) -> dict[Path, ShardReader]:
@@ -67,9 +80,9 @@ def _open_split(datasets: Sequence[Path], split: str) -> dict[Path, ShardReader]
     return {dataset: open_dataset(dataset, split) for dataset in having}
 
 
-def _require_candidates(dataset: Path, wanted: CandidateSet) -> None:
-    recipe = describe_location(dataset).recipe.get("collection")
-    found = recipe.get("candidates", wanted) if isinstance(recipe, dict) else wanted
+def _require_candidates(dataset: Path, recipe: Mapping[str, object], wanted: CandidateSet) -> None:
+    collection = recipe.get("collection")
+    found = collection.get("candidates", wanted) if isinstance(collection, dict) else wanted
     if found != wanted:
         raise InputError(
             f"dataset {dataset} has {found!s} candidates, the configuration says {wanted!s}, and a policy must "

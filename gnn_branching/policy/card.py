@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,8 @@ class PolicyCard:
         weights_sha256: Hash of the weights file, hexadecimal.
         metrics: Figures on held-out samples, by name.
         experiment: The whole configuration it came from.
+        trained_on: Per dataset its training samples, ``n_samples``, and the ``recipe`` they are a function of; empty if
+            unknown.
         versions: Versions and machine it was trained with.
     """
 
@@ -59,11 +62,18 @@ class PolicyCard:
     weights_sha256: str
     metrics: Mapping[str, float]
     experiment: Mapping[str, object]
+    trained_on: tuple[Mapping[str, Any], ...] = ()
     versions: Mapping[str, object] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return an indented JSON object."""
         return json.dumps(TypeAdapter(PolicyCard).dump_python(self, mode="json"), indent=2) + "\n"
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The SCIP settings its training samples were collected under; empty if unknown."""
+        collections = (trained.get("recipe", {}).get("collection", {}) for trained in self.trained_on)
+        return tuple(dict.fromkeys(str(found["settings"]) for found in collections if "settings" in found))
 
     @property
     def weights_file(self) -> str:

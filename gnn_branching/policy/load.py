@@ -35,6 +35,15 @@ def list_policies() -> dict[str, PolicyCard]:
     return {folder.name: read_card(folder) for folder in _shipped()}
 
 
+def find_card(name_or_path: str | Path) -> PolicyCard:
+    """Return the card of a policy, named as for :func:`load_policy`.
+
+    Raises:
+        InputError: If there is no such policy, or its card is damaged or of another version.
+    """
+    return read_card(_find(str(name_or_path))[0])
+
+
 def load_policy(name_or_path: str | Path, *, device: str = "cpu") -> LoadedPolicy:
     """Load a policy.
 

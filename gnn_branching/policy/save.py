@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from hashlib import sha256
@@ -30,7 +30,12 @@ FittedBaseline = Mapping[str, NDArray[np.generic]] | str
 
 
 def save_policy(
-    folder: Path, network: BipartiteGCNN, *, config: Mapping[str, object], metrics: Mapping[str, float]
+    folder: Path,
+    network: BipartiteGCNN,
+    *,
+    config: Mapping[str, object],
+    metrics: Mapping[str, float],
+    trained_on: Sequence[Mapping[str, object]] = (),
 ) -> PolicyCard:
     """Write a trained network as a policy folder, replacing the one that may be there.
 
@@ -39,6 +44,7 @@ def save_policy(
         network: The network, prenorm fitted; on any device, of any precision (float32 is stored).
         config: The whole experiment, as ``config.to_mapping`` gives it.
         metrics: Figures on held-out samples.
+        trained_on: What the card says of the training samples.
 
     Returns:
         The card written.
@@ -56,11 +62,17 @@ def save_policy(
         n_parameters=sum(parameter.numel() for parameter in network.parameters()),
         config=config,
         metrics=metrics,
+        trained_on=trained_on,
     )
 
 
 def save_baseline(
-    folder: Path, fitted: FittedBaseline, *, config: Mapping[str, object], metrics: Mapping[str, float]
+    folder: Path,
+    fitted: FittedBaseline,
+    *,
+    config: Mapping[str, object],
+    metrics: Mapping[str, float],
+    trained_on: Sequence[Mapping[str, object]] = (),
 ) -> PolicyCard:
     """Write a fitted baseline, of the kind that ``config`` names, as a policy folder; see :func:`save_policy`.
 
@@ -69,6 +81,7 @@ def save_baseline(
         fitted: Arrays of a forest or a linear ranker, or LightGBM's text.
         config: The whole experiment, as ``config.to_mapping`` gives it.
         metrics: Figures on held-out samples.
+        trained_on: What the card says of the training samples.
     """
     model = parse_config(config, source="the policy's configuration").model
     if isinstance(fitted, str):
@@ -85,6 +98,7 @@ def save_baseline(
         n_parameters=n_parameters,
         config=config,
         metrics=metrics,
+        trained_on=trained_on,
     )
 
 
@@ -98,6 +112,7 @@ def _write(
     n_parameters: int,
     config: Mapping[str, object],
     metrics: Mapping[str, float],
+    trained_on: Sequence[Mapping[str, object]],
 ) -> PolicyCard:
     """Write the weights and their card, and return the card."""
     experiment = parse_config(config, source="the policy's configuration")
@@ -114,6 +129,7 @@ def _write(
         weights_sha256=sha256(weights).hexdigest(),
         metrics=dict(metrics),
         experiment=config,
+        trained_on=tuple(trained_on),
         versions=asdict(collect_provenance()),
     )
     with _replacing(folder) as fresh:

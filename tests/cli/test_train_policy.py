@@ -12,6 +12,7 @@ from gnn_branching.cli import main
 from gnn_branching.config import load_config
 from gnn_branching.contracts import KHALIL_SCHEMA
 from gnn_branching.policy import load_policy
+from gnn_branching.policy.card import read_card
 from gnn_branching.shards import open_dataset
 from gnn_branching.training.metrics import policy_accuracy
 from tests.dataset.shards import synthetic_dataset
@@ -55,12 +56,15 @@ def test_several_datasets_and_their_first_samples(
     config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = synthetic_dataset(tmp_path / "first", {"train": 30, "valid": 10, "test": 10})
-    second = synthetic_dataset(tmp_path / "second", {"train": 20}, seed=2)
+    second = synthetic_dataset(tmp_path / "second", {"train": 20}, seed=2, settings="default")
     both = run(config, tmp_path / "both", "--dataset", first, "--dataset", second)
     assert both["n_train_samples"] == 24 + 20
     messages = capsys.readouterr().err
     assert f"{first}: the first 24 of 30 train samples" in messages
     assert f"{second}: holds only 20 train samples" in messages
+    card = read_card(tmp_path / "both" / "policy")
+    assert [trained["n_samples"] for trained in card.trained_on] == [24, 20]
+    assert card.settings == ("paper", "default")
     few = run(config, tmp_path / "few", "--dataset", first, "--set", "collection.n_train_samples=16")
     assert few["n_train_samples"] == 16
     assert (tmp_path / "few" / "policy" / "model.safetensors").is_file()

@@ -22,7 +22,13 @@ N_PER_EPISODE = 5
 
 
 def synthetic_dataset(
-    folder: Path, counts: Mapping[str, int], *, seed: int = 0, candidates: str = "lp", shared_instances: bool = False
+    folder: Path,
+    counts: Mapping[str, int],
+    *,
+    seed: int = 0,
+    candidates: str = "lp",
+    settings: str = "paper",
+    shared_instances: bool = False,
 ) -> Path:
     """Write a dataset with so many samples per split, five to an episode, each episode of an instance of its own.
 
@@ -31,6 +37,7 @@ def synthetic_dataset(
         counts: Samples by split.
         seed: Of the samples and the instances' hashes.
         candidates: What the recipe says.
+        settings: What the recipe says.
         shared_instances: Whether the splits are of the same instances, as they must not be.
     """
     splits = {}
@@ -45,7 +52,7 @@ def synthetic_dataset(
         splits[split] = SplitDescription(
             n_samples=count, n_episodes=len(entries), n_failed_episodes=0, episodes=tuple(entries)
         )
-    recipe = {"collection": {"candidates": candidates}}
+    recipe = {"collection": {"candidates": candidates, "settings": settings}}
     write_description(folder, DatasetDescription(recipe=recipe, splits=splits))
     return folder
 

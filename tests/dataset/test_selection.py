@@ -47,12 +47,16 @@ def test_fewer_than_asked_for_is_said(tmp_path: Path) -> None:
 
 def test_several_datasets_each_with_its_first_samples(tmp_path: Path) -> None:
     first = synthetic_dataset(tmp_path / "a", COUNTS)
-    second = synthetic_dataset(tmp_path / "b", {"train": 9}, seed=1)
+    second = synthetic_dataset(tmp_path / "b", {"train": 9}, seed=1, settings="default")
     selected = select_samples([first, second], asked(n_train=11))
     assert (len(selected.train), len(selected.valid), len(selected.test)) == (20, 7, 6)
     parts = open_dataset(first, "train"), open_dataset(second, "train")
     assert all(same(selected.train[i], parts[0][i]) for i in range(11))
     assert all(same(selected.train[11 + i], parts[1][i]) for i in range(9))
+    assert selected.trained_on == (
+        {"n_samples": 11, "recipe": {"collection": {"candidates": "lp", "settings": "paper"}}},
+        {"n_samples": 9, "recipe": {"collection": {"candidates": "lp", "settings": "default"}}},
+    )
 
 
 def test_an_instance_in_two_splits_is_refused(tmp_path: Path) -> None:

@@ -47,8 +47,11 @@ def make_network(config: ModelConfig, *, seed: int = 0) -> BipartiteGCNN:
     return network.eval()
 
 
-def save(folder: Path, network: BipartiteGCNN) -> Path:
-    save_policy(folder, network, config=to_mapping(ExperimentConfig(model=network.config)), metrics={"test_acc_1": 0.5})
+def save(folder: Path, network: BipartiteGCNN, *settings: str) -> Path:
+    """Save a network as if trained on a sample of each of the settings."""
+    config = to_mapping(ExperimentConfig(model=network.config))
+    trained_on = [{"n_samples": 1, "recipe": {"collection": {"settings": name}}} for name in settings]
+    save_policy(folder, network, config=config, metrics={"test_acc_1": 0.5}, trained_on=trained_on)
     return folder
 
 

@@ -107,6 +107,7 @@ def test_shipped_policies_load_and_are_small() -> None:
         assert policy.name == name
         assert np.isfinite(policy.scores(make_state())).all()
         assert card.metrics
+        assert card.settings
 
 
 def test_hub_address_is_fetched_and_loaded(policy_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,6 +112,16 @@ def test_numbers_out_of_range_are_refused(auction: Path, capsys: pytest.CaptureF
         assert said in capsys.readouterr().err
 
 
+def test_settings_that_the_policy_has_not_seen_are_said(
+    tmp_path: Path, auction: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = save(tmp_path / "of-paper", make_network(ModelConfig(hidden_size=12)), "paper")
+    solve(tmp_path, auction, "--policy", policy, "--settings", "paper")
+    assert capsys.readouterr().err == ""
+    solve(tmp_path, auction, "--policy", policy)
+    assert "trained under paper settings alone, and may branch badly under default settings" in capsys.readouterr().err
+
+
 def test_the_log_goes_to_stderr(auction: Path, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["solve", str(auction), "--policy", str(folder), "--log"]) == 0
     captured = capfd.readouterr()
