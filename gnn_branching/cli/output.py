@@ -26,7 +26,7 @@ def say_unseen_settings(policy: str, settings: Iterable[str]) -> None:
     unseen = [name for name in settings if name in NAMED_SETTINGS and name not in seen]
     if seen and unseen:
         print(
-            f"note: policy {policy} was trained under {' and '.join(seen)} settings alone, and may branch badly under "
+            f"note: policy {policy} was trained under {' and '.join(seen)} settings alone, and may branch worse under "
             f"{' and '.join(unseen)} settings",
             file=sys.stderr,
         )

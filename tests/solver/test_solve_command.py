@@ -119,7 +119,7 @@ def test_settings_that_the_policy_has_not_seen_are_said(
     solve(tmp_path, auction, "--policy", policy, "--settings", "paper")
     assert capsys.readouterr().err == ""
     solve(tmp_path, auction, "--policy", policy)
-    assert "trained under paper settings alone, and may branch badly under default settings" in capsys.readouterr().err
+    assert "trained under paper settings alone, and may branch worse under default settings" in capsys.readouterr().err
 
 
 def test_the_log_goes_to_stderr(auction: Path, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
