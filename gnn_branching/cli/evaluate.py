@@ -110,8 +110,8 @@ def evaluate(
     specs = tuple(parse_policy(policy) for policy in policies)
     for spec in specs:
         if spec.is_learned:
-            load_policy(spec.source)  # refuses what no solve could use
-            say_unseen_settings(spec.source, settings)
+            card = load_policy(spec.source).card  # refuses what no solve could use
+            say_unseen_settings(spec.source, card, settings)
     limits = ResourceLimits(time_limit_seconds=time_limit, node_limit=node_limit, memory_limit_mib=memory_limit)
     request = EvaluationRequest(
         policies=specs,

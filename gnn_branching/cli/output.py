@@ -6,23 +6,25 @@ import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from gnn_branching.durable import write_durably
+
+if TYPE_CHECKING:
+    from gnn_branching.policy.card import PolicyCard
 
 JsonPath = Annotated[Path | None, Parameter(name="--json", help="Write the figures as flat JSON to this file.")]
 Seed = Annotated[int, Parameter(name="--seed", help="Root of every random stream.")]
 Workers = Annotated[int | None, Parameter(name="--workers", help="Processes at work; the cores there are by default.")]
 
 
-def say_unseen_settings(policy: str, settings: Iterable[str]) -> None:
+def say_unseen_settings(policy: str, card: PolicyCard, settings: Iterable[str]) -> None:
     """Say on stderr under which named settings a policy is to branch, but was trained on no samples."""
-    from gnn_branching.policy.load import find_card
     from gnn_branching.solver.settings import NAMED_SETTINGS
 
-    seen = find_card(policy).settings
+    seen = card.settings
     unseen = [name for name in settings if name in NAMED_SETTINGS and name not in seen]
     if seen and unseen:
         print(

@@ -103,7 +103,7 @@ def load_rule(name: str, settings: str) -> str | Policy:
 
     policy = load_policy(name)
     warm_up(policy)
-    say_unseen_settings(name, [settings])
+    say_unseen_settings(name, policy.card, [settings])
     return policy
 
 

@@ -21,6 +21,11 @@ class LoadedPolicy(Policy, Protocol):
     """A policy from a folder."""
 
     @property
+    def card(self) -> PolicyCard:
+        """What it is."""
+        ...
+
+    @property
     def candidate_set(self) -> CandidateSet:
         """The candidate set it was trained on, and must branch on."""
         ...
@@ -33,15 +38,6 @@ class LoadedPolicy(Policy, Protocol):
 def list_policies() -> dict[str, PolicyCard]:
     """Return the policies that ship with the package, by name."""
     return {folder.name: read_card(folder) for folder in _shipped()}
-
-
-def find_card(name_or_path: str | Path) -> PolicyCard:
-    """Return the card of a policy, named as for :func:`load_policy`.
-
-    Raises:
-        InputError: If there is no such policy, or its card is damaged or of another version.
-    """
-    return read_card(_find(str(name_or_path))[0])
 
 
 def load_policy(name_or_path: str | Path, *, device: str = "cpu") -> LoadedPolicy:
