@@ -21,6 +21,7 @@ Count = Annotated[int, Field(ge=0)]
 PositiveCount = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Aggregation = Literal["sum", "sqrt", "mean"]
+Graph = Literal["lp", "subproblem"]
 DEGREE_POWER: Mapping[Aggregation, float] = MappingProxyType({"sum": 0.0, "sqrt": 0.5, "mean": 1.0})
 """The sum of messages is divided by this power of their number."""
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -112,6 +113,8 @@ class ModelConfig:
         n_rounds: Rounds of variable-to-constraint and constraint-to-variable half-convolutions.
         aggregation: How messages are combined at a vertex of degree d: their ``sum``, their ``mean``, or ``sqrt``, the
             sum over √d. What is summed grows with the size of the problem, what is averaged forgets it.
+        graph: What the network sees of a tree node: its whole ``lp``, or its ``subproblem``, which is the LP without
+            the variables that are fixed there.
         dropout: Probability of DROPPING a unit in the head.
     """
 
@@ -119,6 +122,7 @@ class ModelConfig:
     hidden_size: PositiveCount = 64
     n_rounds: PositiveCount = 1
     aggregation: Aggregation = "sum"
+    graph: Graph = "lp"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 

@@ -102,10 +102,11 @@ class Measured:
 
 
 def plan() -> Iterator[Row]:
-    """Yield every kind on growing parts of the samples, then the variants of the graph network."""
+    """Yield every kind, and the network on subproblems, on growing parts of the samples, then the variants."""
     for n_train in N_TRAIN:
         for kind in ModelKind:
             yield Row(name=f"{kind} {n_train}", n_train={"easy": n_train}, overrides=(f"model.kind={kind}",))
+        yield Row(name=f"subproblem {n_train}", n_train={"easy": n_train}, overrides=("model.graph=subproblem",))
     for name, overrides in VARIANTS.items():
         yield Row(name=name, n_train={"easy": N_VARIANTS}, overrides=overrides)
     for name, mixture in MIXTURES.items():

@@ -11,7 +11,7 @@ import gnn_branching
 
 PACKAGE = Path(gnn_branching.__file__).parent
 
-FOUNDATION = {"contracts", "config", "seeding", "provenance", "durable", "shards", "execution"}
+FOUNDATION = {"contracts", "config", "seeding", "provenance", "durable", "shards", "execution", "subproblem"}
 ALLOWED: dict[str, set[str]] = {
     "contracts": set(),
     "seeding": set(),
@@ -20,6 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"contracts"},
     "shards": {"contracts", "durable", "provenance", "seeding"},
     "execution": {"contracts", "provenance", "seeding"},
+    "subproblem": {"contracts", "config"},
     "solver": FOUNDATION,
     # Ecole's generators belong to the solver, and write the instances.
     "instances": FOUNDATION | {"solver"},
@@ -41,6 +42,7 @@ WITHOUT_TORCH = {
     "durable",
     "shards",
     "execution",
+    "subproblem",
     "solver",
     "instances",
     "collection",

@@ -32,6 +32,7 @@ def fit_network(
         measure_rate: Whether to measure the learning rate, or take the one measured before, instead of the
             configuration's.
     """
+    from gnn_branching.dataset.source import GraphSource
     from gnn_branching.diagnostics.early_stop import PlStarRule
     from gnn_branching.diagnostics.tracker import ConvergenceTracker, probe_samples
     from gnn_branching.model.network import initial_network
@@ -39,17 +40,18 @@ def fit_network(
     from gnn_branching.training.loop import is_first_process, train
 
     network = initial_network(config.model, config.seed)
+    train_source, valid_source = (GraphSource(source, config.model.graph) for source in (samples.train, samples.valid))
     measured: dict[str, float] = {}
     if measure_rate:
-        config, measured = _with_measured_rate(config, folder, samples, network)
+        config, measured = _with_measured_rate(config, folder, train_source, valid_source, network)
     write_json(folder.config, to_mapping(config))
     rule = PlStarRule(epsilon=config.training.stop_epsilon) if config.training.stop == "pl-star" else None
-    probed = probe_samples(samples.train, N_PROBE_SAMPLES)
+    probed = probe_samples(train_source, N_PROBE_SAMPLES)
     tracker = ConvergenceTracker(probed, config.training.loss, stop_rule=rule)
     result = train(
         network,
-        samples.train,
-        samples.valid,
+        train_source,
+        valid_source,
         config.training,
         seed=config.seed,
         run_folder=folder.path,
@@ -98,14 +100,14 @@ def fit_baseline_policy(config: ExperimentConfig, folder: RunFolder, samples: Se
 
 
 def _with_measured_rate(
-    config: ExperimentConfig, folder: RunFolder, samples: SelectedSamples, network: BipartiteGCNN
+    config: ExperimentConfig, folder: RunFolder, train: SampleSource, valid: SampleSource, network: BipartiteGCNN
 ) -> tuple[ExperimentConfig, dict[str, float]]:
     """Return the configuration with the measured learning rate, and the figures of the measurement."""
     from gnn_branching.diagnostics.stored_rate import stored_or_measured_rate
 
     print("measuring a learning rate (once; it is kept in the run folder)", file=sys.stderr)
     training = config.training
-    found = stored_or_measured_rate(folder.path, network, samples.train, samples.valid, training, seed=config.seed)
+    found = stored_or_measured_rate(folder.path, network, train, valid, training, seed=config.seed)
     print(f"learning rate {found.rate:.3g}, after {found.n_steps} steps and {found.seconds:.0f} s", file=sys.stderr)
     figures = {"learning_rate_steps": float(found.n_steps), "learning_rate_seconds": found.seconds}
     return replace(config, training=replace(training, learning_rate=found.rate)), figures

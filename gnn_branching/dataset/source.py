@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate
 from typing import Protocol, runtime_checkable
 
+from gnn_branching.config import Graph
 from gnn_branching.contracts import Sample
+from gnn_branching.subproblem import seen_graph
 
 
 @runtime_checkable
@@ -78,3 +81,23 @@ class ConcatSource:
             raise IndexError(f"sample {index} of {len(self)}")
         part = bisect_right(self._starts, index) - 1
         return self._sources[part][index - self._starts[part]]
+
+
+class GraphSource:
+    """Another source's samples, each with the graph that a network is to see.
+
+    Args:
+        source: Samples with the graph of the whole LP.
+        graph: What is seen of it.
+    """
+
+    def __init__(self, source: SampleSource, graph: Graph) -> None:
+        self._source = source
+        self._graph = graph
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = self._source[index]
+        return replace(sample, state=seen_graph(sample.state, self._graph))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gnn_branching.config import ExperimentConfig
 from gnn_branching.contracts import InputError, Sample
-from gnn_branching.dataset.source import SampleSource
+from gnn_branching.dataset.source import GraphSource, SampleSource
 from gnn_branching.diagnostics.imitation import imitation_probe, within_memory
 from gnn_branching.diagnostics.learning_rate import adam_ceiling_at
 from gnn_branching.diagnostics.probe import Probe, flat_parameters
@@ -69,7 +69,9 @@ class TrainedRun:
             self._network = BipartiteGCNN(config.model)
         self._network.load_state_dict(load_file(best))
         self._network.eval()
-        self.samples: Sequence[Sample] = within_memory(probe_samples(source, n_samples), self._network)
+        self.samples: Sequence[Sample] = within_memory(
+            probe_samples(GraphSource(source, config.model.graph), n_samples), self._network
+        )
 
     @property
     def history(self) -> Sequence[EpochRecord]:

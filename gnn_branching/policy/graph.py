@@ -11,6 +11,7 @@ import numpy as np
 from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray, InputError
 from gnn_branching.policy.card import PolicyCard, read_card, read_weights
 from gnn_branching.policy.runtime import CompiledNetwork
+from gnn_branching.subproblem import seen_graph
 
 if TYPE_CHECKING:
     from gnn_branching.model.network import BipartiteGCNN
@@ -45,7 +46,7 @@ class GraphPolicy:
 
     def scores(self, state: BranchingState) -> FloatArray:
         """Return one logit per candidate, float64, (n_candidates,); NaN only where the input holds a NaN."""
-        return self._logits(state)
+        return self._logits(seen_graph(state, self.card.architecture.graph))
 
     def warm_up(self) -> None:
         """Score a tiny state, so that nothing is loaded or compiled at the first decision."""

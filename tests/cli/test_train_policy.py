@@ -90,6 +90,18 @@ def test_a_measured_learning_rate_is_kept(config: Path, tmp_path: Path, capsys: 
     assert run(config, tmp_path / "given", "--dataset", dataset, "--lr", "2e-3")["learning_rate"] == 2e-3
 
 
+@pytest.mark.parametrize("graph", ["lp", "subproblem"])
+def test_the_policy_sees_what_the_training_saw(config: Path, tmp_path: Path, graph: str) -> None:
+    dataset = synthetic_dataset(tmp_path / "samples", {"train": 24, "valid": 10, "test": 10})
+    figures = run(config, tmp_path / "run", "--dataset", dataset, "--set", f"model.graph={graph}")
+    policy = load_policy(tmp_path / "run" / "policy")
+    assert policy.card.architecture.graph == graph
+    # The figures of the test samples are the policy's, those of the validation samples the training's.
+    measured = policy_accuracy(policy, open_dataset(dataset, "valid"))
+    assert (measured.acc_1, measured.acc_5) == pytest.approx((figures["valid_acc_1"], figures["valid_acc_5"]))
+    assert main(["diagnose", str(tmp_path / "run"), "--dataset", str(dataset), "--samples", "4"]) == 0
+
+
 def test_stopping_by_pl_star(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dataset = synthetic_dataset(tmp_path / "samples", {"train": 24, "valid": 10, "test": 10})
     arguments = ["--dataset", dataset, "--set", "training.n_epochs=6", "--stop", "pl-star"]
