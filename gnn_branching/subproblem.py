@@ -7,9 +7,12 @@ Left out everywhere, what is fixed makes no difference, and the graph has a frac
 
 from __future__ import annotations
 
+import threading
+
 import numba
 import numpy as np
 from numba import types
+from numpy.typing import NDArray
 
 from gnn_branching.config import Graph
 from gnn_branching.contracts import ROW_FEATURES, VARIABLE_FEATURES, BranchingState, FloatArray, IndexArray
@@ -31,15 +34,59 @@ _MATRIX = types.Array(types.float64, 2, "C", readonly=True)
 _EDGES = types.Array(types.int64, 2, "C", readonly=True)
 _VECTOR = types.Array(types.float64, 1, "C", readonly=True)
 _INDEX = types.Array(types.int64, 1, "C", readonly=True)
-_NUMBERS, _FLOATS = types.int64[::1], types.float64[::1]
+_NUMBERS, _FLOATS, _TABLE, _PAIRS = types.int64[::1], types.float64[::1], types.float64[:, ::1], types.int64[:, ::1]
 
 
-def seen_graph(state: BranchingState, graph: Graph) -> BranchingState:
-    """Return what a network is to see of a tree node: its whole LP or its subproblem."""
-    return subproblem(state) if graph == "subproblem" else state
+class GraphView:
+    """Shows a network the graph that it was trained on, of one tree node after the other.
+
+    What depends on the edges alone is kept as long as they are the same, for each thread its own.
+
+    Args:
+        graph: What is seen of a tree node.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._last = threading.local()
+
+    def __call__(self, state: BranchingState) -> BranchingState:
+        """Return what is to be seen of a tree node; see :func:`subproblem`."""
+        if self.graph == "lp":
+            return state
+        columns: Columns | None = getattr(self._last, "columns", None)
+        if columns is None or not columns.belong_to(state):
+            columns = self._last.columns = Columns(state)
+        return subproblem(state, columns)
 
 
-def subproblem(state: BranchingState) -> BranchingState:
+class Columns:
+    """The edges of a state in the order of their variables, those of one variable in the order of their rows.
+
+    Args:
+        state: Where to read the edges; they are copied.
+
+    Raises:
+        ValueError: If an edge's index is out of range.
+    """
+
+    def __init__(self, state: BranchingState) -> None:
+        edges, values = np.ascontiguousarray(state.edge_indices), np.ascontiguousarray(state.edge_values)
+        self._source = (state.edge_indices, state.edge_values)
+        self.offsets = np.zeros(state.n_variables + 1, dtype=np.int64)
+        self.rows, self.values = np.empty(values.size, dtype=np.int64), np.empty(values.size)
+        if not _sort(edges, values, state.n_rows, self.offsets, self.rows, self.values):
+            raise ValueError(f"an edge is not between {state.n_rows} rows and {state.n_variables} variables")
+
+    def belong_to(self, state: BranchingState) -> bool:
+        """Return whether a state's edges are certainly these: the same arrays, not written to since."""
+        given = (state.edge_indices, state.edge_values)
+        return state.n_variables == self.offsets.size - 1 and all(
+            new is old and _is_constant(new) for new, old in zip(given, self._source, strict=True)
+        )
+
+
+def subproblem(state: BranchingState, columns: Columns | None = None) -> BranchingState:
     """Return a state without the variables fixed at its tree node, and the rows that the others cannot violate.
 
     A variable is fixed if its value is at both of its bounds; candidates stay. The bias of a row loses what the fixed
@@ -49,118 +96,128 @@ def subproblem(state: BranchingState) -> BranchingState:
 
     Args:
         state: Any state; it is not changed.
+        columns: Its edges by variable, if they are at hand.
 
     Returns:
-        The state of the subproblem; the same candidates in the same order, with their new numbers.
+        The state of the subproblem: rows ascend among its edges, and candidates have their order and new numbers.
+
+    Raises:
+        ValueError: If there are other features than Ecole's, or an index is out of range.
     """
     rows, variables = np.ascontiguousarray(state.row_features), np.ascontiguousarray(state.variable_features)
-    edges, values = np.ascontiguousarray(state.edge_indices), np.ascontiguousarray(state.edge_values)
-    variable_place, fixed_value = np.empty(state.n_variables, dtype=np.int64), np.empty(state.n_variables)
-    n_variables = _choose_variables(variables, np.ascontiguousarray(state.candidates), variable_place, fixed_value)
-    free_edges, bias = np.empty(state.n_edges + 1, dtype=np.int64), rows[:, _BIAS].copy()
-    n_free = _settle(edges, values, variable_place, fixed_value, free_edges, bias)
-    free_edges = free_edges[:n_free]
-    row_place, row_scale = np.empty(state.n_rows, dtype=np.int64), np.empty(state.n_rows)
-    n_rows, n_edges = _choose_rows(variables, edges, values, free_edges, bias, row_place, row_scale)
-    new_rows, new_variables = np.empty((n_rows, rows.shape[1])), np.empty((n_variables, variables.shape[1]))
-    new_edges, new_values = np.empty((2, n_edges), dtype=np.int64), np.empty(n_edges)
-    objective_scale = _take_variables(variables, variable_place, new_variables)
-    _take_rows(rows, bias, row_place, row_scale, objective_scale, new_rows)
-    _take_edges(
-        edges, values, free_edges, row_place, variable_place, row_scale, new_edges, new_values, new_variables, new_rows
-    )
+    if (rows.shape[1], variables.shape[1]) != (len(ROW_FEATURES), len(VARIABLE_FEATURES)):
+        raise ValueError(f"{rows.shape[1]} row and {variables.shape[1]} variable features have no known subproblem")
+    place = np.empty(state.n_variables, dtype=np.int64)
+    n_variables = _choose_variables(variables, np.ascontiguousarray(state.candidates), place)
+    if n_variables < 0:
+        raise ValueError(f"a candidate's index is not in [0, {state.n_variables})")
+    columns = columns or Columns(state)
+    edges = columns.offsets, columns.rows, columns.values
+    bias, starts, row_scale = rows[:, _BIAS].copy(), np.zeros(state.n_rows + 1, dtype=np.int64), np.zeros(state.n_rows)
+    n_rows = _choose_rows(variables, place, *edges, bias, starts, row_scale)
+    taken_rows, taken_variables = np.empty((n_rows, rows.shape[1])), np.empty((n_variables, variables.shape[1]))
+    taken_edges, taken_values = np.empty((2, starts[-1]), dtype=np.int64), np.empty(starts[-1])
+    scale = _take_variables(variables, place, taken_variables)
+    row_place = _take_rows(rows, bias, starts, row_scale, scale, taken_rows)
+    _take_edges(place, *edges, starts, row_place, row_scale, taken_variables, taken_rows, taken_edges, taken_values)
     return BranchingState(
-        row_features=new_rows,
-        variable_features=new_variables,
-        edge_indices=new_edges,
-        edge_values=new_values,
-        candidates=variable_place[state.candidates],
+        row_features=taken_rows,
+        variable_features=taken_variables,
+        edge_indices=taken_edges,
+        edge_values=taken_values,
+        candidates=place[state.candidates],
         candidate_features=state.candidate_features,
     )
 
 
-@numba.njit(types.int64(_MATRIX, _INDEX, _NUMBERS, _FLOATS), nogil=True, cache=True)
-def _choose_variables(
-    variables: FloatArray, candidates: IndexArray, variable_place: IndexArray, fixed_value: FloatArray
-) -> int:
-    """Write every variable's new number, -1 for a fixed one, and its value, 0 for a free one; return how many stay."""
+def _is_constant(array: NDArray[np.generic]) -> bool:
+    return array.flags.owndata and not array.flags.writeable
+
+
+@numba.njit(types.boolean(_EDGES, _VECTOR, types.int64, _NUMBERS, _NUMBERS, _FLOATS), nogil=True, cache=True)
+def _sort(
+    edges: IndexArray, values: FloatArray, n_rows: int, offsets: IndexArray, rows: IndexArray, sorted_values: FloatArray
+) -> bool:
+    """Write the edges by variable, given zero ``offsets``; return whether all of them are between vertices."""
+    n_variables, n_outside = offsets.size - 1, 0
+    for edge in range(values.size):
+        row, j = edges[0, edge], edges[1, edge]
+        n_outside += (row < 0) | (row >= n_rows) | (j < 0) | (j >= n_variables)
+    if n_outside != 0:
+        return False
+    for edge in range(values.size):
+        offsets[edges[1, edge]] += 1
+    for j in range(n_variables):
+        offsets[j + 1] += offsets[j]
+    # From the last edge on, as this turns each variable's end into its start.
+    for edge in range(values.size - 1, -1, -1):
+        offsets[edges[1, edge]] -= 1
+        place = offsets[edges[1, edge]]
+        rows[place] = edges[0, edge]
+        sorted_values[place] = values[edge]
+    return True
+
+
+@numba.njit(types.int64(_MATRIX, _INDEX, _NUMBERS), nogil=True, cache=True)
+def _choose_variables(variables: FloatArray, candidates: IndexArray, place: IndexArray) -> int:
+    """Write every variable's new number, -1 for a fixed one; return how many stay, -1 if a candidate is none."""
     for j in range(variables.shape[0]):
-        variable_place[j] = -1 if variables[j, _AT_LOWER] != 0.0 and variables[j, _AT_UPPER] != 0.0 else 0
+        place[j] = -1 if variables[j, _AT_LOWER] != 0.0 and variables[j, _AT_UPPER] != 0.0 else 0
     for candidate in candidates:
-        variable_place[candidate] = 0
+        if candidate < 0 or candidate >= variables.shape[0]:
+            return -1
+        place[candidate] = 0
     n_variables = 0
     for j in range(variables.shape[0]):
-        fixed_value[j] = variables[j, _VALUE] if variable_place[j] < 0 else 0.0
-        if variable_place[j] == 0:
-            variable_place[j] = n_variables
+        if place[j] == 0:
+            place[j] = n_variables
             n_variables += 1
     return n_variables
 
 
-@numba.njit(types.int64(_EDGES, _VECTOR, _INDEX, _VECTOR, _NUMBERS, _FLOATS), nogil=True, cache=True)
-def _settle(
-    edges: IndexArray,
-    values: FloatArray,
-    variable_place: IndexArray,
-    fixed_value: FloatArray,
-    free_edges: IndexArray,
-    bias: FloatArray,
-) -> int:
-    """Move what fixed variables contribute into the biases, list the edges of the others, and return their number.
-
-    Most edges go, in no order that a processor could guess: there is no branch here.
-    """
-    n_free = 0
-    for edge in range(values.size):
-        j = edges[1, edge]
-        bias[edges[0, edge]] -= values[edge] * fixed_value[j]
-        free_edges[n_free] = edge
-        n_free += variable_place[j] >= 0
-    return n_free
-
-
-@numba.njit(
-    types.UniTuple(types.int64, 2)(  # type: ignore[no-untyped-call]
-        _MATRIX, _EDGES, _VECTOR, _INDEX, _VECTOR, _NUMBERS, _FLOATS
-    ),
-    nogil=True,
-    cache=True,
-)
+@numba.njit(types.int64(_MATRIX, _INDEX, _INDEX, _INDEX, _VECTOR, _FLOATS, _NUMBERS, _FLOATS), nogil=True, cache=True)
 def _choose_rows(
     variables: FloatArray,
-    edges: IndexArray,
-    values: FloatArray,
-    free_edges: IndexArray,
+    place: IndexArray,
+    offsets: IndexArray,
+    edge_rows: IndexArray,
+    edge_values: FloatArray,
     bias: FloatArray,
-    row_place: IndexArray,
+    starts: IndexArray,
     row_scale: FloatArray,
-) -> tuple[int, int]:
-    """Write every row's new number, -1 if it cannot be violated, and what scales it; return the rows and edges left."""
-    degree, highest = np.zeros(bias.size, dtype=np.int64), np.zeros(bias.size)
-    row_scale[:] = 0.0
-    for edge in free_edges:
-        row, value = edges[0, edge], values[edge]
-        degree[row] += 1
-        row_scale[row] += value * value
-        highest[row] += max(value, 0.0) if variables[edges[1, edge], _BINARY] != 0.0 else np.inf
-    n_rows = n_edges = 0
+) -> int:
+    """Write what is left of the biases, where each row's edges will start, and what scales it; return the rows left."""
+    highest = np.zeros(bias.size)
+    for j in range(place.size):
+        value = variables[j, _VALUE]
+        if place[j] >= 0:
+            is_binary = variables[j, _BINARY] != 0.0
+            for edge in range(offsets[j], offsets[j + 1]):
+                row, coefficient = edge_rows[edge], edge_values[edge]
+                starts[row + 1] += 1
+                row_scale[row] += coefficient * coefficient
+                highest[row] += max(coefficient, 0.0) if is_binary else np.inf
+        elif value != 0.0:
+            for edge in range(offsets[j], offsets[j + 1]):
+                bias[edge_rows[edge]] -= edge_values[edge] * value
+    n_rows = 0
     for row in range(bias.size):
-        row_place[row] = -1
-        if degree[row] > 0 and highest[row] > bias[row] + SETTLED_TOLERANCE:
-            row_place[row] = n_rows
+        if starts[row + 1] > 0 and highest[row] > bias[row] + SETTLED_TOLERANCE:
             n_rows += 1
-            n_edges += degree[row]
+        else:
+            starts[row + 1] = 0
+        starts[row + 1] += starts[row]
         row_scale[row] = 1.0 / np.sqrt(row_scale[row]) if row_scale[row] > 0.0 else 1.0
-    return n_rows, n_edges
+    return n_rows
 
 
-@numba.njit(types.float64(_MATRIX, _INDEX, types.float64[:, ::1]), nogil=True, cache=True)
-def _take_variables(variables: FloatArray, variable_place: IndexArray, taken: FloatArray) -> float:
-    """Write the features of the free variables, and return what scales the objective."""
+@numba.njit(types.float64(_MATRIX, _INDEX, _TABLE), nogil=True, cache=True)
+def _take_variables(variables: FloatArray, place: IndexArray, taken: FloatArray) -> float:
+    """Write the features of the variables that stay, and return what scales the objective."""
     squares = 0.0
-    for j in range(variables.shape[0]):
-        if variable_place[j] >= 0:
-            taken[variable_place[j]] = variables[j]
+    for j in range(place.size):
+        if place[j] >= 0:
+            taken[place[j]] = variables[j]
             squares += variables[j, _OBJECTIVE] ** 2
     scale = 1.0 / np.sqrt(squares) if squares > 0.0 else 1.0
     taken[:, _OBJECTIVE] *= scale
@@ -168,50 +225,52 @@ def _take_variables(variables: FloatArray, variable_place: IndexArray, taken: Fl
     return scale
 
 
-@numba.njit(types.void(_MATRIX, _VECTOR, _INDEX, _VECTOR, types.float64, types.float64[:, ::1]), nogil=True, cache=True)
+@numba.njit(_NUMBERS(_MATRIX, _VECTOR, _INDEX, _VECTOR, types.float64, _TABLE), nogil=True, cache=True)
 def _take_rows(
-    rows: FloatArray,
-    bias: FloatArray,
-    row_place: IndexArray,
-    row_scale: FloatArray,
-    objective_scale: float,
-    taken: FloatArray,
-) -> None:
-    """Write the features of the rows that stay, but for their cosines with the objective."""
+    rows: FloatArray, bias: FloatArray, starts: IndexArray, row_scale: FloatArray, scale: float, taken: FloatArray
+) -> IndexArray:
+    """Write the features of the rows that stay but for their cosines, and return every row's new number, or -1."""
+    place = np.full(rows.shape[0], -1, dtype=np.int64)
+    n_rows = 0
     for row in range(rows.shape[0]):
-        place = row_place[row]
-        if place >= 0:
-            taken[place] = rows[row]
-            taken[place, _BIAS] = bias[row] * row_scale[row]
-            taken[place, _SIMILARITY] = 0.0
-            taken[place, _DUAL] *= row_scale[row] * objective_scale
+        if starts[row + 1] > starts[row]:
+            place[row] = n_rows
+            taken[n_rows] = rows[row]
+            taken[n_rows, _BIAS] = bias[row] * row_scale[row]
+            taken[n_rows, _SIMILARITY] = 0.0
+            taken[n_rows, _DUAL] *= row_scale[row] * scale
+            n_rows += 1
+    return place
 
 
 @numba.njit(
-    types.void(
-        _EDGES, _VECTOR, _INDEX, _INDEX, _INDEX, _VECTOR,
-        types.int64[:, ::1], _FLOATS, _MATRIX, types.float64[:, ::1],
-    ),
-    nogil=True, cache=True,
-)  # fmt: skip
+    types.void(_INDEX, _INDEX, _INDEX, _VECTOR, _NUMBERS, _INDEX, _VECTOR, _MATRIX, _TABLE, _PAIRS, _FLOATS),
+    nogil=True,
+    cache=True,
+)
 def _take_edges(
-    edges: IndexArray,
-    values: FloatArray,
-    free_edges: IndexArray,
+    place: IndexArray,
+    offsets: IndexArray,
+    edge_rows: IndexArray,
+    edge_values: FloatArray,
+    starts: IndexArray,
     row_place: IndexArray,
-    variable_place: IndexArray,
     row_scale: FloatArray,
-    taken: IndexArray,
-    taken_values: FloatArray,
     taken_variables: FloatArray,
     taken_rows: FloatArray,
+    taken: IndexArray,
+    taken_values: FloatArray,
 ) -> None:
-    """Write the edges that stay, and with them their rows' cosines with the objective."""
-    place = 0
-    for edge in free_edges:
-        row, j = row_place[edges[0, edge]], variable_place[edges[1, edge]]
-        if row >= 0:
-            taken[0, place], taken[1, place] = row, j
-            taken_values[place] = values[edge] * row_scale[edges[0, edge]]
-            taken_rows[row, _SIMILARITY] += taken_values[place] * taken_variables[j, _OBJECTIVE]
-            place += 1
+    """Write the edges that stay by row, and with them the rows' cosines with the objective; uses ``starts`` up."""
+    for j in range(place.size):
+        if place[j] < 0:
+            continue
+        objective = taken_variables[place[j], _OBJECTIVE]
+        for edge in range(offsets[j], offsets[j + 1]):
+            row = edge_rows[edge]
+            if row_place[row] >= 0:
+                at = starts[row]
+                starts[row] += 1
+                taken[0, at], taken[1, at] = row_place[row], place[j]
+                taken_values[at] = edge_values[edge] * row_scale[row]
+                taken_rows[row_place[row], _SIMILARITY] += taken_values[at] * objective

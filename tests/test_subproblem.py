@@ -15,7 +15,7 @@ from gnn_branching.config import CollectionConfig, ModelConfig
 from gnn_branching.contracts import ROW_FEATURES, VARIABLE_FEATURES, BranchingState, FloatArray
 from gnn_branching.policy import load_policy
 from gnn_branching.solver.sampling import run_episode
-from gnn_branching.subproblem import seen_graph, subproblem
+from gnn_branching.subproblem import GraphView, subproblem
 from tests.policy.conftest import make_network, save
 
 BIAS, SIMILARITY, TIGHT, DUAL, _ = range(len(ROW_FEATURES))
@@ -140,6 +140,38 @@ def test_the_state_itself_stays() -> None:
         np.testing.assert_array_equal(array, was)
 
 
+def test_a_view_notices_other_edges() -> None:
+    view, large = GraphView("subproblem"), two_sizes(0)[1]
+    assert GraphView("lp")(large) is large
+    constant = replace(large, edge_indices=large.edge_indices.copy(), edge_values=large.edge_values.copy())
+    for array in (constant.edge_indices, constant.edge_values):
+        array.flags.writeable = False
+    one_fixed = constant.variable_features.copy()
+    free = np.setdiff1d(np.flatnonzero(one_fixed[:, COLUMN["is_solution_at_upper_bound"]] == 0), large.candidates)[0]
+    one_fixed[free, [COLUMN["is_solution_at_lower_bound"], COLUMN["is_solution_at_upper_bound"]]] = 1.0
+    fewer = replace(constant, variable_features=one_fixed)
+    written = replace(large, edge_values=large.edge_values.copy())
+    for state in (constant, fewer, constant, large, written):
+        assert_same(view(state), subproblem(state))
+    assert view(fewer).n_variables == view(constant).n_variables - 1
+    written.edge_values[:] *= 0.5
+    assert_same(view(written), subproblem(written))
+
+
+def test_what_is_no_graph_is_refused() -> None:
+    state = two_sizes(0)[0]
+    for row, variable in ((0, state.n_variables), (state.n_rows, 0), (-1, 0), (0, -1)):
+        edges = state.edge_indices.copy()
+        edges[:, 3] = row, variable
+        with pytest.raises(ValueError, match="an edge is not between 6 rows and 9 variables"):
+            subproblem(replace(state, edge_indices=edges))
+    for candidate in (-1, state.n_variables):
+        with pytest.raises(ValueError, match="candidate"):
+            subproblem(replace(state, candidates=np.array([candidate])))
+    with pytest.raises(ValueError, match="4 row and 19 variable features"):
+        subproblem(replace(state, row_features=state.row_features[:, :4]))
+
+
 def test_candidates_stay_whatever_their_bounds_say() -> None:
     large = two_sizes(1)[1]
     fixed = large.variable_features.copy()
@@ -181,8 +213,7 @@ def test_live_tree_nodes(small_instances: Mapping[str, list[Path]], settings: Li
     ]
     n_fixed = 0
     for sample in chain.from_iterable(episode.samples for episode in episodes):
-        state, found = sample.state, seen_graph(sample.state, "subproblem")
-        assert seen_graph(state, "lp") is state
+        state, found = sample.state, subproblem(sample.state)
         n_fixed += state.n_variables - found.n_variables
         value, at = found.variable_features[:, COLUMN["solution_value"]], found.candidates
         np.testing.assert_array_equal(value[at], state.variable_features[state.candidates, COLUMN["solution_value"]])

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from gnn_branching.config import Graph
 from gnn_branching.contracts import Sample
-from gnn_branching.subproblem import seen_graph
+from gnn_branching.subproblem import subproblem
 
 
 @runtime_checkable
@@ -100,4 +100,4 @@ class GraphSource:
 
     def __getitem__(self, index: int) -> Sample:
         sample = self._source[index]
-        return replace(sample, state=seen_graph(sample.state, self._graph))
+        return replace(sample, state=subproblem(sample.state)) if self._graph == "subproblem" else sample

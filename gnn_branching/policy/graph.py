@@ -11,7 +11,7 @@ import numpy as np
 from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray, InputError
 from gnn_branching.policy.card import PolicyCard, read_card, read_weights
 from gnn_branching.policy.runtime import CompiledNetwork
-from gnn_branching.subproblem import seen_graph
+from gnn_branching.subproblem import GraphView
 
 if TYPE_CHECKING:
     from gnn_branching.model.network import BipartiteGCNN
@@ -32,6 +32,7 @@ class GraphPolicy:
     def __init__(self, folder: Path, name: str, device: str = "cpu") -> None:
         self.folder, self.name, self.device = folder.resolve(), name, device
         self.card: PolicyCard = read_card(folder)
+        self._view = GraphView(self.card.architecture.graph)
         self._logits = self._on_cpu() if device == "cpu" else self._on_device()
 
     @property
@@ -46,7 +47,7 @@ class GraphPolicy:
 
     def scores(self, state: BranchingState) -> FloatArray:
         """Return one logit per candidate, float64, (n_candidates,); NaN only where the input holds a NaN."""
-        return self._logits(seen_graph(state, self.card.architecture.graph))
+        return self._logits(self._view(state))
 
     def warm_up(self) -> None:
         """Score a tiny state, so that nothing is loaded or compiled at the first decision."""
