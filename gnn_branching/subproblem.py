@@ -12,7 +12,6 @@ import threading
 import numba
 import numpy as np
 from numba import types
-from numpy.typing import NDArray
 
 from gnn_branching.config import Graph
 from gnn_branching.contracts import ROW_FEATURES, VARIABLE_FEATURES, BranchingState, FloatArray, IndexArray
@@ -72,18 +71,21 @@ class Columns:
 
     def __init__(self, state: BranchingState) -> None:
         edges, values = np.ascontiguousarray(state.edge_indices), np.ascontiguousarray(state.edge_values)
-        self._source = (state.edge_indices, state.edge_values)
+        self._source, self._size = (state.edge_indices, state.edge_values), (state.n_rows, state.n_variables)
         self.offsets = np.zeros(state.n_variables + 1, dtype=np.int64)
         self.rows, self.values = np.empty(values.size, dtype=np.int64), np.empty(values.size)
         if not _sort(edges, values, state.n_rows, self.offsets, self.rows, self.values):
             raise ValueError(f"an edge is not between {state.n_rows} rows and {state.n_variables} variables")
 
     def belong_to(self, state: BranchingState) -> bool:
-        """Return whether a state's edges are certainly these: the same arrays, not written to since."""
-        given = (state.edge_indices, state.edge_values)
-        return state.n_variables == self.offsets.size - 1 and all(
-            new is old and _is_constant(new) for new, old in zip(given, self._source, strict=True)
-        )
+        """Return whether a state's edges are certainly these, between as many vertices."""
+        return (state.n_rows, state.n_variables) == self._size and has_edges(state, *self._source)
+
+
+def has_edges(state: BranchingState, indices: IndexArray, values: FloatArray) -> bool:
+    """Return whether a state's edges are certainly these: the very arrays, which cannot have been written to since."""
+    pairs = (state.edge_indices, indices), (state.edge_values, values)
+    return all(new is old and new.flags.owndata and not new.flags.writeable for new, old in pairs)
 
 
 def subproblem(state: BranchingState, columns: Columns | None = None) -> BranchingState:
@@ -128,10 +130,6 @@ def subproblem(state: BranchingState, columns: Columns | None = None) -> Branchi
         candidates=place[state.candidates],
         candidate_features=state.candidate_features,
     )
-
-
-def _is_constant(array: NDArray[np.generic]) -> bool:
-    return array.flags.owndata and not array.flags.writeable
 
 
 @numba.njit(types.boolean(_EDGES, _VECTOR, types.int64, _NUMBERS, _NUMBERS, _FLOATS), nogil=True, cache=True)

@@ -154,6 +154,8 @@ def test_a_view_notices_other_edges() -> None:
     for state in (constant, fewer, constant, large, written):
         assert_same(view(state), subproblem(state))
     assert view(fewer).n_variables == view(constant).n_variables - 1
+    with pytest.raises(ValueError, match="an edge is not between 2 rows"):
+        view(replace(constant, row_features=constant.row_features[:2]))
     written.edge_values[:] *= 0.5
     assert_same(view(written), subproblem(written))
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gnn_branching.contracts import BranchingState, FloatArray, IndexArray
 from gnn_branching.policy import kernels
 from gnn_branching.policy.kernels import Floats, Shorts, usable
+from gnn_branching.subproblem import has_edges
 
 
 class Structure:
@@ -40,8 +40,7 @@ class Structure:
         known = self.by_row
         if (state.n_rows, state.n_variables, state.n_edges) != (self.n_rows, self.n_variables, known.values.size):
             return False
-        given = (state.edge_indices, state.edge_values)
-        if all(new is old and _is_constant(new) for new, old in zip(given, self._source, strict=True)):
+        if has_edges(state, *self._source):
             return True
         rows, variables = usable(state.edge_indices)
         return kernels.unchanged(
@@ -68,10 +67,6 @@ class Edges:
 
     def __init__(self, others: Shorts, values: Floats) -> None:
         self.others, self.values = others, values
-
-
-def _is_constant(array: NDArray[np.generic]) -> bool:
-    return array.flags.owndata and not array.flags.writeable
 
 
 def _offsets(index: IndexArray, n: int) -> IndexArray:
