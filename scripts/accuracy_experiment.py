@@ -65,7 +65,7 @@ class Row:
     Args:
         name: Unique in a family.
         n_train: Training samples of each dataset.
-        overrides: What it changes in the family's configuration.
+        overrides: What it changes in the family's configuration, read as one for whole LPs.
     """
 
     name: str
@@ -132,7 +132,7 @@ def train(family: str, row: Row, datasets: dict[str, Path], out: Path, overrides
         Path("configs") / f"{family}.toml",
         dataset=[datasets[name] for name in row.n_train],
         out=out / family / row.folder,
-        set_=[*samples, *row.overrides, *overrides],
+        set_=[*samples, "model.graph=lp", *row.overrides, *overrides],
     )
 
 

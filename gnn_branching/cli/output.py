@@ -21,12 +21,15 @@ Workers = Annotated[int | None, Parameter(name="--workers", help="Processes at w
 
 
 def say_unseen_settings(policy: str, card: PolicyCard, settings: Iterable[str]) -> None:
-    """Say on stderr under which named settings a policy is to branch, but was trained on no samples."""
+    """Say on stderr under which named settings a policy is to branch, but was trained on no samples.
+
+    A network on subproblems sees the same under all settings (docs/results/accuracy.md), and nothing is said.
+    """
     from gnn_branching.solver.settings import NAMED_SETTINGS
 
     seen = card.settings
     unseen = [name for name in settings if name in NAMED_SETTINGS and name not in seen]
-    if seen and unseen:
+    if seen and unseen and card.architecture.graph == "lp":
         print(
             f"note: policy {policy} was trained under {' and '.join(seen)} settings alone, and may branch worse under "
             f"{' and '.join(unseen)} settings",

@@ -122,6 +122,14 @@ def test_settings_that_the_policy_has_not_seen_are_said(
     assert "trained under paper settings alone, and may branch worse under default settings" in capsys.readouterr().err
 
 
+def test_of_a_policy_on_subproblems_no_settings_are_said(
+    tmp_path: Path, auction: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = make_network(ModelConfig(hidden_size=12, graph="subproblem"))
+    solve(tmp_path, auction, "--policy", save(tmp_path / "of-paper", network, "paper"))
+    assert capsys.readouterr().err == ""
+
+
 def test_the_log_goes_to_stderr(auction: Path, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["solve", str(auction), "--policy", str(folder), "--log"]) == 0
     captured = capfd.readouterr()
