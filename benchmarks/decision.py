@@ -41,6 +41,7 @@ from gnn_branching.solver.problem import read_problem
 from gnn_branching.solver.rule import LearnedBranching
 from gnn_branching.solver.sampling import run_episode
 from gnn_branching.solver.settings import SolveLimits, apply_settings
+from gnn_branching.subproblem import GraphView
 
 SETTINGS = "paper"
 N_PRENORM_SAMPLES = 10
@@ -207,11 +208,12 @@ def make_random_policy(folder: Path, instance: Path, seed: int) -> Path:
 
 
 def reference_of(policy: GraphPolicy) -> Callable[[BranchingState], FloatArray]:
-    """Return the policy's weights in the plain message-passing network of PyTorch Geometric."""
+    """Return the policy's weights in the plain message-passing network of PyTorch Geometric, on the graph it reads."""
     network = load_network(policy.folder)
     plain = BipartiteGCNN(network.config, "reference")
     plain.load_state_dict(network.state_dict())
-    return TorchNetwork(plain).logits
+    view, logits = GraphView(network.config.graph), TorchNetwork(plain).logits
+    return lambda state: logits(view(state))
 
 
 def run_pass(instances: Sequence[Path], subject: Subject, node_limit: int) -> None:

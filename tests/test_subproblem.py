@@ -11,9 +11,11 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from benchmarks.decision import reference_of
 from gnn_branching.config import CollectionConfig, ModelConfig
 from gnn_branching.contracts import ROW_FEATURES, VARIABLE_FEATURES, BranchingState, FloatArray
 from gnn_branching.policy import load_policy
+from gnn_branching.policy.graph import GraphPolicy
 from gnn_branching.solver.sampling import run_episode
 from gnn_branching.subproblem import GraphView, subproblem
 from tests.policy.conftest import make_network, save
@@ -202,6 +204,13 @@ def test_a_policy_scores_the_same_in_an_lp_of_any_size(tmp_path: Path) -> None:
         scores = load_policy(folder).scores(small)
         np.testing.assert_allclose(load_policy(folder).scores(large), scores, rtol=1e-4, atol=1e-4)
         assert np.abs(load_policy(sees_all).scores(large) - scores).max() > 1e-2
+
+
+def test_the_benchmark_times_a_reference_that_scores_the_same(tmp_path: Path) -> None:
+    policy = load_policy(save(tmp_path / "mine", make_network(ModelConfig(hidden_size=12, graph="subproblem"))))
+    assert isinstance(policy, GraphPolicy)
+    large = two_sizes(0)[1]
+    np.testing.assert_allclose(reference_of(policy)(large), policy.scores(large), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("settings", ["paper", "default"])
