@@ -35,7 +35,8 @@ from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray
 from gnn_branching.dataset.data import collate
 from gnn_branching.model.network import BipartiteGCNN
 from gnn_branching.policy import list_policies, load_policy
-from gnn_branching.policy.graph import GraphPolicy, load_network
+from gnn_branching.policy.gcnn import load_network
+from gnn_branching.policy.graph import GraphPolicy
 from gnn_branching.policy.save import save_policy
 from gnn_branching.policy.torch_runtime import TorchNetwork
 from gnn_branching.solver.problem import read_problem

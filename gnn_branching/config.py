@@ -5,8 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
-from enum import StrEnum
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal, get_type_hints
@@ -14,7 +13,7 @@ from typing import Annotated, Literal, get_type_hints
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from gnn_branching.contracts import FEATURE_SCHEMA, KHALIL_SCHEMA, CandidateSet, Expert, InputError
+from gnn_branching.contracts import CandidateSet, Expert, InputError
 
 STRICT = ConfigDict(extra="forbid")
 Count = Annotated[int, Field(ge=0)]
@@ -84,31 +83,14 @@ class CollectionConfig:
     time_limit_seconds: PositiveFloat = 3600.0
 
 
-class ModelKind(StrEnum):
-    """What a policy is: the graph network, or one of its three published competitors (Gasse et al. 2019, section 5.1).
-
-    ``EXTRA_TREES``: extremely randomised trees that regress the expert's score. ``SVM_RANK``: a linear ranking SVM.
-    ``LAMBDA_MART``: boosted trees that rank.
-    """
-
-    GCNN = "gcnn"
-    EXTRA_TREES = "extra-trees"
-    SVM_RANK = "svm-rank"
-    LAMBDA_MART = "lambda-mart"
-
-    @property
-    def feature_schema(self) -> str:
-        """The feature layout it reads."""
-        return FEATURE_SCHEMA if self is ModelKind.GCNN else KHALIL_SCHEMA
-
-
 @dataclass(config=STRICT, frozen=True, slots=True, kw_only=True)
 class ModelConfig:
     """What is trained, and the shape of the graph network.
 
     Args:
-        kind: ``gcnn``, or a published baseline: ``extra-trees``, ``svm-rank``, ``lambda-mart``, which reads nothing
-            else of this section, and of ``[training]`` the threads alone.
+        kind: A registered policy kind: ``gcnn``, one of your own, or a published baseline: ``extra-trees``,
+            ``svm-rank``, ``lambda-mart``, which reads nothing else of this section, and of ``[training]`` the threads
+            alone.
         hidden_size: Width of every layer.
         n_rounds: Rounds of variable-to-constraint and constraint-to-variable half-convolutions.
         aggregation: How messages are combined at a vertex of degree d: their ``sum``, their ``mean``, or ``sqrt``, the
@@ -118,7 +100,7 @@ class ModelConfig:
         dropout: Probability of DROPPING a unit in the head.
     """
 
-    kind: ModelKind = ModelKind.GCNN
+    kind: str = "gcnn"
     hidden_size: PositiveCount = 64
     n_rounds: PositiveCount = 1
     aggregation: Aggregation = "sum"
@@ -243,12 +225,9 @@ def parse_config(data: Mapping[str, object], *, source: str) -> ExperimentConfig
         InputError: If a key is unknown or a value is out of range.
     """
     try:
-        config = TypeAdapter(ExperimentConfig).validate_python(data)
+        return TypeAdapter(ExperimentConfig).validate_python(data)
     except ValidationError as error:
         raise InputError(f"{source}: {_explain(error)}") from None
-    if config.model.kind.feature_schema == KHALIL_SCHEMA and not config.collection.khalil_features:
-        return replace(config, collection=replace(config.collection, khalil_features=True))
-    return config
 
 
 def to_mapping(config: object) -> dict[str, object]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,6 +40,15 @@ def write_durably(path: Path, content: bytes) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def write_json(path: Path, values: Mapping[str, object]) -> None:
+    """Write an indented JSON object, whole or not at all; NaN and infinity are refused.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    write_durably(path, (json.dumps(values, indent=2, allow_nan=False, default=str) + "\n").encode())
 
 
 def remove_partial_files(folder: Path) -> None:

@@ -24,11 +24,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gnn_branching.cli.train_policy import train_policy
-from gnn_branching.config import ModelKind
 from gnn_branching.contracts import FloatArray
 from gnn_branching.dataset.source import SubsetSource
+from gnn_branching.pipeline import read_experiment, train_policy
 from gnn_branching.policy import load_policy
+from gnn_branching.policy.kind import kind_names
+from gnn_branching.run_folder import RunFolder
 from gnn_branching.shards import open_dataset
 from gnn_branching.training.metrics import policy_ranks
 from scripts.results_file import append_result, read_results
@@ -45,7 +46,7 @@ MIXTURES = {
 }
 """Variants that train on several datasets: training samples of each."""
 TOP = (1, 5, 10)
-REFERENCE = f"{ModelKind.GCNN} {N_VARIANTS}"
+REFERENCE = f"gcnn {N_VARIANTS}"
 """The row that the variants are compared with, sample by sample."""
 VARIANTS: dict[str, tuple[str, ...]] = {
     "mean aggregation": ("model.aggregation=mean",),
@@ -104,7 +105,7 @@ class Measured:
 def plan() -> Iterator[Row]:
     """Yield every kind, and the network on subproblems, on growing parts of the samples, then the variants."""
     for n_train in N_TRAIN:
-        for kind in ModelKind:
+        for kind in kind_names():
             yield Row(name=f"{kind} {n_train}", n_train={"easy": n_train}, overrides=(f"model.kind={kind}",))
         yield Row(name=f"subproblem {n_train}", n_train={"easy": n_train}, overrides=("model.graph=subproblem",))
     for name, overrides in VARIANTS.items():
@@ -128,17 +129,16 @@ def train(family: str, row: Row, datasets: dict[str, Path], out: Path, overrides
         f"collection.n_train_samples={row.n_train['easy']}",
         f"collection.n_test_samples={N_TEST['easy']}",
     )
-    train_policy(
-        Path("configs") / f"{family}.toml",
-        dataset=[datasets[name] for name in row.n_train],
-        out=out / family / row.folder,
-        set_=[*samples, "model.graph=lp", *row.overrides, *overrides],
+    experiment = read_experiment(
+        Path("configs") / f"{family}.toml", [*samples, "model.graph=lp", *row.overrides, *overrides]
     )
+    folder = RunFolder(path=out / family / row.folder)
+    train_policy(experiment, folder, datasets=[datasets[name] for name in row.n_train])
 
 
 def measure(family: str, row: Row, datasets: dict[str, Path], out: Path) -> Measured:
     """Rank the test samples of every dataset with a trained policy."""
-    policy = load_policy(out / family / row.folder / "policy")
+    policy = load_policy(RunFolder(path=out / family / row.folder).policy)
     ranks: dict[str, list[int]] = {}
     instances: dict[str, list[int]] = {}
     for name, dataset in datasets.items():

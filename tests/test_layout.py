@@ -11,11 +11,24 @@ import gnn_branching
 
 PACKAGE = Path(gnn_branching.__file__).parent
 
-FOUNDATION = {"contracts", "config", "seeding", "provenance", "durable", "shards", "execution", "subproblem"}
+FOUNDATION = {
+    "contracts",
+    "config",
+    "counting",
+    "durable",
+    "execution",
+    "provenance",
+    "run_folder",
+    "seeding",
+    "shards",
+    "subproblem",
+}
 ALLOWED: dict[str, set[str]] = {
     "contracts": set(),
     "seeding": set(),
     "provenance": set(),
+    "counting": set(),
+    "run_folder": set(),
     "durable": {"contracts"},
     "config": {"contracts"},
     "shards": {"contracts", "durable", "provenance", "seeding"},
@@ -30,8 +43,11 @@ ALLOWED: dict[str, set[str]] = {
     "training": FOUNDATION | {"dataset", "model"},
     "diagnostics": FOUNDATION | {"dataset", "model", "training"},
     "theory": FOUNDATION | {"diagnostics"},
-    "policy": FOUNDATION | {"model"},
+    # A policy kind knows how it is trained.
+    "policy": FOUNDATION | {"model", "dataset", "training", "diagnostics"},
     "evaluation": FOUNDATION | {"solver", "policy", "instances"},
+    # Everything but the command line, which calls it.
+    "pipeline": FOUNDATION | {"instances", "solver", "collection", "dataset", "training", "policy", "evaluation"},
 }
 ONLY_IN_SOLVER = {"pyscipopt", "ecole"}
 WITHOUT_TORCH = {
@@ -43,6 +59,8 @@ WITHOUT_TORCH = {
     "shards",
     "execution",
     "subproblem",
+    "run_folder",
+    "counting",
     "solver",
     "instances",
     "collection",

@@ -1,4 +1,4 @@
-"""How OpenMP's threads wait is settled before PyTorch reads it, whichever part of the package comes first."""
+"""How OpenMP's threads wait is settled before PyTorch reads it, by any command."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class Spy:
             sys.meta_path.remove(self)
 
 sys.meta_path.insert(0, Spy())
+import gnn_branching.cli
 import {module}
 """
 
@@ -31,3 +32,8 @@ def test_threads_sleep_unless_told_otherwise(module: str, said: str | None, read
     code = SPY.format(module=f"gnn_branching.{module}")
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [read]
+
+
+def test_importing_the_library_changes_no_environment_variable() -> None:
+    code = "import os; before = dict(os.environ); import gnn_branching.pipeline; raise SystemExit(os.environ != before)"
+    subprocess.run([sys.executable, "-c", code], check=True)

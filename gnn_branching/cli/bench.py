@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import gnn_branching
-from gnn_branching.cli.output import JsonPath, Seed, write_json
+from gnn_branching.cli.output import JsonPath, Seed, write_figures
 from gnn_branching.contracts import InputError
 
 
@@ -54,4 +54,4 @@ def bench(
         option = "-".join(str(key) for key in problem["loc"]).replace("_", "-")
         raise InputError(f"bench {part}: --{option}: {problem['msg']}") from None
     print(json_module.dumps(figures, indent=2))
-    write_json(json, figures)
+    write_figures(json, figures)

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gnn_branching.cli.experiment import (
-    ExecutorName,
-    Overrides,
-    RayAddress,
-    RunFolder,
-    collect_samples,
-    collection_executor,
-    read_experiment,
-)
-from gnn_branching.cli.output import JsonPath, Workers, write_json
+from gnn_branching.cli.options import ExecutorName, Overrides, RayAddress
+from gnn_branching.cli.output import JsonPath, Workers, write_figures
+from gnn_branching.run_folder import RunFolder
 
 
 def collect(
@@ -42,11 +35,14 @@ def collect(
     out
         Run folder: gets `instances/` and `dataset/`.
     """
-    experiment = read_experiment(config, set_, instances=instances)
+    from gnn_branching import pipeline
+    from gnn_branching.pipeline.samples import collection_executor
+
     folder = RunFolder(path=out)
-    description = collect_samples(experiment, folder, collection_executor(executor, workers, ray_address, out))
+    jobs = collection_executor(executor, folder=folder, workers=workers, ray_address=ray_address)
+    description = pipeline.collect(pipeline.read_experiment(config, set_ or (), instances=instances), folder, jobs)
     counts = {f"n_{name}_samples": split.n_samples for name, split in description.splits.items()}
     print(
         ", ".join(f"{count} {name.split('_')[1]}" for name, count in counts.items()) + f" samples in {folder.dataset}"
     )
-    write_json(json, counts | {"dataset": str(folder.dataset)})
+    write_figures(json, counts | {"dataset": str(folder.dataset)})

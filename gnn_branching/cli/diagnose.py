@@ -6,10 +6,10 @@ import json as json_module
 from math import isfinite
 from pathlib import Path
 
-from gnn_branching.cli.experiment import RunFolder
-from gnn_branching.cli.output import JsonPath, write_json
+from gnn_branching.cli.output import JsonPath, write_figures
 from gnn_branching.config import parse_config
 from gnn_branching.contracts import InputError
+from gnn_branching.run_folder import RunFolder
 
 
 def diagnose(
@@ -53,7 +53,7 @@ def diagnose(
     source = open_dataset(dataset or folder.dataset, "train")
     with threadpool_limits(limits=1):  # one sample at a time: more threads wait for each other
         found = TrainedRun(run, config, source, n_samples=samples)
-        diagnosis = measure(found, out or run / "diagnostics", epsilon=epsilon)
+        diagnosis = measure(found, out or folder.diagnostics, epsilon=epsilon)
     print(next(file for file in diagnosis.files if file.suffix == ".md").read_text())
     print("\n".join(str(file) for file in diagnosis.files))
-    write_json(json, {finding.name: finding.value for finding in diagnosis.findings if isfinite(finding.value)})
+    write_figures(json, {finding.name: finding.value for finding in diagnosis.findings if isfinite(finding.value)})

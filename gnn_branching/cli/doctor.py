@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from gnn_branching.cli.output import JsonPath, write_json
+from gnn_branching.cli.output import JsonPath, write_figures
 from gnn_branching.provenance import available_cores, collect_provenance
 
 REBUILD_ECOLE = "run `make setup`, or python scripts/install_ecole.py with this environment's interpreter"
@@ -53,7 +53,7 @@ def doctor(*, json: JsonPath = None) -> int:
         table.add_row(mark, finding.name, finding.value + (f"\n→ {finding.remedy}" if finding.remedy else ""))
     Console().print(table)
     failed = [finding for finding in findings if finding.remedy]
-    write_json(json, {finding.name: finding.value for finding in findings} | {"n_problems": len(failed)})
+    write_figures(json, {finding.name: finding.value for finding in findings} | {"n_problems": len(failed)})
     return 3 if failed else 0
 
 

@@ -11,10 +11,10 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
 
-from gnn_branching.cli.experiment import ExecutorName, RayAddress
-from gnn_branching.cli.output import JsonPath, Seed, Workers, say_unseen_settings, write_json
-from gnn_branching.cli.progress import counting
+from gnn_branching.cli.options import ExecutorName, RayAddress
+from gnn_branching.cli.output import JsonPath, Seed, Workers, say_unseen_settings, write_figures
 from gnn_branching.contracts import InputError, InstanceFile, SolveRecord
+from gnn_branching.counting import counting
 
 if TYPE_CHECKING:
     from gnn_branching.evaluation.evaluate import Evaluation, EvaluationRequest
@@ -134,7 +134,7 @@ def evaluate(
     )
     evaluation = _run(request, folder)
     _show(evaluation, folder)
-    write_json(json, evaluation.figures)
+    write_figures(json, evaluation.figures)
     return evaluation.exit_code
 
 

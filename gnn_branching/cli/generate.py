@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from gnn_branching.cli.output import JsonPath, Seed, Workers, write_json
-from gnn_branching.cli.progress import counting
+from gnn_branching.cli.output import JsonPath, Seed, Workers, write_figures
 from gnn_branching.contracts import InputError
+from gnn_branching.counting import counting
 
 
 def generate(
@@ -64,4 +64,4 @@ def generate(
             on_instance=show,
         )
     print(f"{len(manifest.instances)} instances in {out}")
-    write_json(json, {"family": family, "size": size, "n_instances": len(manifest.instances), "folder": str(out)})
+    write_figures(json, {"family": family, "size": size, "n_instances": len(manifest.instances), "folder": str(out)})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gnn_branching.cli.output import JsonPath, write_json
+from gnn_branching.cli.output import JsonPath, write_figures
 
 
 def inspect(dataset: str, *, out: Path | None = None, json: JsonPath = None) -> int:
@@ -31,5 +31,5 @@ def inspect(dataset: str, *, out: Path | None = None, json: JsonPath = None) -> 
         print(problem)
     for picture in write_pictures(summary, out) if out else []:
         print(picture)
-    write_json(json, summary.figures())
+    write_figures(json, summary.figures())
     return 3 if summary.all_problems else 0

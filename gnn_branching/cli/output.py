@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from gnn_branching.durable import write_durably
+from gnn_branching.durable import write_json
 
 if TYPE_CHECKING:
     from gnn_branching.policy.card import PolicyCard
@@ -37,11 +36,11 @@ def say_unseen_settings(policy: str, card: PolicyCard, settings: Iterable[str]) 
         )
 
 
-def write_json(path: Path | None, figures: Mapping[str, object]) -> None:
+def write_figures(path: Path | None, figures: Mapping[str, object]) -> None:
     """Write figures to ``path``, whole or not at all; do nothing without a path.
 
     Raises:
         InputError: If the file cannot be written.
     """
     if path is not None:
-        write_durably(path, (json.dumps(figures, indent=2, allow_nan=False, default=str) + "\n").encode())
+        write_json(path, figures)

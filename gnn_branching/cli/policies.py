@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from gnn_branching.cli.output import JsonPath, write_json
+from gnn_branching.cli.output import JsonPath, write_figures
 
 
 def policies(*, json: JsonPath = None) -> None:
@@ -40,4 +40,4 @@ def policies(*, json: JsonPath = None) -> None:
         }
         for name, card in cards.items()
     ]
-    write_json(json, {"policies": rows})
+    write_figures(json, {"policies": rows})

@@ -14,7 +14,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gnn_branching.cli.output import JsonPath, Seed, say_unseen_settings, write_json
+from gnn_branching.cli.output import JsonPath, Seed, say_unseen_settings, write_figures
 from gnn_branching.contracts import InputError, Policy, SolveFigures, SolveStatus
 
 
@@ -85,7 +85,7 @@ def solve(
             value = prepared.model.getSolVal(best, variable)
             if value:
                 print(f"{variable.name} {value:.15g}")
-    write_json(json, _flat(figures))
+    write_figures(json, _flat(figures))
     return 130 if figures.status is SolveStatus.INTERRUPTED else 0
 
 

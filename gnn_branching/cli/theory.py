@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gnn_branching.cli.output import JsonPath, Seed, write_json
+from gnn_branching.cli.output import JsonPath, Seed, write_figures
 from gnn_branching.contracts import InputError
 
 
@@ -50,5 +50,5 @@ def theory(
         print(f"{name}: {report.claim}\n{report.table()}\n{report.picture} ({report.wall_seconds:.1f} s)\n")
         failed += not report.passed
         figures[name] = report.passed
-    write_json(json, figures)
+    write_figures(json, figures)
     return 3 if failed else 0

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from gnn_branching.cli.experiment import (
-    ExecutorName,
-    Overrides,
-    RayAddress,
-    RunFolder,
-    collect_samples,
-    collection_executor,
-    read_experiment,
-)
-from gnn_branching.cli.output import JsonPath, Workers, write_json
-from gnn_branching.config import ExperimentConfig, ModelKind
-from gnn_branching.contracts import InputError
+from gnn_branching.cli.options import ExecutorName, Overrides, RayAddress
+from gnn_branching.cli.output import JsonPath, Workers, write_figures
+from gnn_branching.run_folder import RunFolder
 
 LearningRate = Annotated[
     Literal["auto"] | float | None,
@@ -62,46 +51,22 @@ def train_policy(
         `pl-star` also stops as soon as the PL* inequality asks for no more progress, or no longer holds while
         validation is flat; overrides `training.stop`.
     """
+    from gnn_branching import pipeline
+    from gnn_branching.pipeline.samples import collection_executor
+
     given_values = {"seed": seed, "training.learning_rate": None if lr == "auto" else lr, "training.stop": stop}
     overrides = [*(set_ or []), *(f"{key}={value}" for key, value in given_values.items() if value is not None)]
-    experiment = read_experiment(config, overrides, instances=instances)
+    experiment = pipeline.read_experiment(config, overrides, instances=instances)
     folder = RunFolder(path=out or Path("runs") / (config.stem if config else str(instances and instances.name)))
-    if experiment.model.kind is not ModelKind.GCNN:
-        from gnn_branching.training.baselines import require_libraries
-
-        require_libraries(experiment.model.kind)
-    for given in dataset or ():
-        if not given.is_dir():
-            raise InputError(f"--dataset {given} does not exist; make one with gnn-branching collect")
-    if not dataset:
-        _refuse_to_collect_twice()
-        collect_samples(experiment, folder, collection_executor(executor, workers, ray_address, folder.path))
-    figures = _fit(experiment, folder, dataset or [folder.dataset], measure_rate=lr == "auto")
+    figures = pipeline.train_policy(
+        experiment,
+        folder,
+        datasets=dataset or (),
+        executor=collection_executor(executor, folder=folder, workers=workers, ray_address=ray_address),
+        measure_rate=lr == "auto",
+    )
     if "test_acc_1" not in figures:
         return  # one of several processes; the first one reports
     print(" ".join(f"{name} {value:.4g}" for name, value in figures.items()))
     print(f"Policy: {folder.policy}")
-    write_json(json, figures)
-
-
-def _refuse_to_collect_twice() -> None:
-    """Refuse to collect in every process of a training that ``torchrun`` or SLURM started."""
-    from gnn_branching.training.loop import launched_from_outside
-
-    if launched_from_outside():
-        raise InputError("each of several processes would collect; run gnn-branching collect, then give --dataset")
-
-
-def _fit(
-    config: ExperimentConfig, folder: RunFolder, datasets: Sequence[Path], *, measure_rate: bool
-) -> dict[str, float]:
-    """Select the samples, fit what the configuration asks for, and return its figures."""
-    from gnn_branching.cli.fit import fit_baseline_policy, fit_network
-    from gnn_branching.dataset.selection import select_samples
-
-    samples = select_samples(datasets, config.collection)
-    for notice in samples.notices:
-        print(notice, file=sys.stderr)
-    if config.model.kind is ModelKind.GCNN:
-        return fit_network(config, folder, samples, measure_rate=measure_rate)
-    return fit_baseline_policy(config, folder, samples)
+    write_figures(json, figures)

@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import Protocol, runtime_checkable
 
 from gnn_branching.config import Graph
-from gnn_branching.contracts import Sample
+from gnn_branching.contracts import InputError, Sample
 from gnn_branching.subproblem import subproblem
 
 
@@ -93,11 +93,24 @@ class GraphSource:
 
     def __init__(self, source: SampleSource, graph: Graph) -> None:
         self._source = source
-        self._graph = graph
+        self.graph = graph
 
     def __len__(self) -> int:
         return len(self._source)
 
     def __getitem__(self, index: int) -> Sample:
         sample = self._source[index]
-        return replace(sample, state=subproblem(sample.state)) if self._graph == "subproblem" else sample
+        return replace(sample, state=subproblem(sample.state)) if self.graph == "subproblem" else sample
+
+
+def seen_as(source: SampleSource, graph: Graph) -> SampleSource:
+    """Return the samples with the graph that a network is to see, whether or not they have it already.
+
+    Raises:
+        InputError: If the samples have another graph already.
+    """
+    if isinstance(source, GraphSource):
+        if source.graph != graph:
+            raise InputError(f"samples seen as {source.graph!r} cannot train a network on {graph!r}; give whole LPs")
+        return source
+    return GraphSource(source, graph)

@@ -19,8 +19,9 @@ from pydantic.dataclasses import dataclass
 from safetensors import SafetensorError
 from safetensors.numpy import load as parse_tensors
 
-from gnn_branching.config import STRICT, ModelConfig, ModelKind
+from gnn_branching.config import STRICT, ModelConfig
 from gnn_branching.contracts import CandidateSet, InputError
+from gnn_branching.policy.kind import get_kind, kind_names
 
 CARD_FILE, WEIGHTS_FILE, TEXT_FILE = "card.json", "model.safetensors", "model.txt"
 NORMALISATION = "prenorm: shift and scale fitted once on training data, then frozen; stored with the weights"
@@ -33,7 +34,7 @@ class PolicyCard:
     """What a policy is.
 
     Args:
-        kind: How its weights are read: a :class:`~gnn_branching.config.ModelKind`.
+        kind: How its weights are read: the name of a policy kind.
         feature_schema: The feature layout it reads.
         candidates: The candidate set it was trained on, and must branch on.
         family: Family it was trained on, or the training folder's name.
@@ -78,7 +79,7 @@ class PolicyCard:
     @property
     def weights_file(self) -> str:
         """Name of the file with the weights."""
-        return TEXT_FILE if self.kind == ModelKind.LAMBDA_MART else WEIGHTS_FILE
+        return get_kind(self.kind).weights_file
 
 
 def read_card(folder: Path) -> PolicyCard:
@@ -99,10 +100,10 @@ def read_card(folder: Path) -> PolicyCard:
         raise InputError(
             f"{path} is damaged or of another version: {where}: {message}; train the policy again"
         ) from None
-    if card.kind not in set(ModelKind):
-        known = ", ".join(ModelKind)
-        raise InputError(f"{path}: kind {card.kind!r} is unknown; allowed: {known}; train the policy again")
-    schema = ModelKind(card.kind).feature_schema
+    if card.kind not in kind_names():
+        known = ", ".join(kind_names())
+        raise InputError(f"{path}: kind {card.kind!r} is unknown; allowed: {known}; register it, or train again")
+    schema = get_kind(card.kind).feature_schema
     if card.feature_schema != schema:
         found = card.feature_schema
         raise InputError(f"{path}: feature schema {found!r} is unknown; allowed: {schema!r}; train the policy again")

@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
-from gnn_branching.config import ModelKind
-from gnn_branching.contracts import CandidateSet, InputError, Policy
+from gnn_branching.contracts import InputError
 from gnn_branching.policy.card import CARD_FILE, TEXT_FILE, WEIGHTS_FILE, PolicyCard, read_card
-from gnn_branching.policy.graph import GraphPolicy
+from gnn_branching.policy.graph import load_folder
+from gnn_branching.policy.kind import LoadedPolicy
+from gnn_branching.run_folder import run_of_policy
 
 SHIPPED = Path(__file__).parent / "shipped"
 HUB_PREFIX = "hf://"
 FILES = (CARD_FILE, WEIGHTS_FILE, TEXT_FILE)
-RUN_SUBFOLDER = "policy"
-"""Where ``train-policy`` puts a policy within a run; the run's name is the better one."""
-
-
-class LoadedPolicy(Policy, Protocol):
-    """A policy from a folder."""
-
-    @property
-    def card(self) -> PolicyCard:
-        """What it is."""
-        ...
-
-    @property
-    def candidate_set(self) -> CandidateSet:
-        """The candidate set it was trained on, and must branch on."""
-        ...
-
-    def warm_up(self) -> None:
-        """Load and compile whatever the first decision needs."""
-        ...
 
 
 def list_policies() -> dict[str, PolicyCard]:
@@ -51,11 +31,7 @@ def load_policy(name_or_path: str | Path, *, device: str = "cpu") -> LoadedPolic
         InputError: If there is no such policy, or it is damaged or of another version.
     """
     folder, name = _find(str(name_or_path))
-    if read_card(folder).kind == ModelKind.GCNN:
-        return GraphPolicy(folder, name, device)
-    from gnn_branching.policy.baselines import BaselinePolicy  # compiles loops of its own
-
-    return BaselinePolicy(folder, name)
+    return load_folder(folder, name, device)
 
 
 def push_policy(folder: Path, repository: str) -> str:
@@ -82,8 +58,7 @@ def _find(name_or_path: str) -> tuple[Path, str]:
         return _download(name_or_path.removeprefix(HUB_PREFIX)), name_or_path
     folder = Path(name_or_path)
     if folder.is_dir():
-        resolved = folder.resolve()
-        return folder, resolved.parent.name if resolved.name == RUN_SUBFOLDER else resolved.name
+        return folder, run_of_policy(folder).name
     known = ", ".join(folder.name for folder in _shipped()) or "none ships with this version"
     raise InputError(f"policy {name_or_path!r} is neither a folder nor a known policy; known: {known}")
 

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gnn_branching.contracts import BranchingState, FloatArray, InputError
-from gnn_branching.model.network import BipartiteGCNN
 
 
 class TorchNetwork:
     """A network that scores states with PyTorch.
 
     Args:
-        network: The network, of either implementation; moved to the device, in evaluation mode.
+        network: Any network that maps a batch's tensors to logits; moved to the device, in evaluation mode.
         device: As PyTorch names it.
 
     Raises:
         InputError: If PyTorch does not have the device.
     """
 
-    def __init__(self, network: BipartiteGCNN, device: str = "cpu") -> None:
+    def __init__(self, network: nn.Module, device: str = "cpu") -> None:
         try:
             self._network, self._device = network.to(device).eval(), torch.device(device)
         except (RuntimeError, AssertionError) as error:

@@ -13,11 +13,11 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from gnn_branching.config import TrainingConfig
+from gnn_branching.config import Graph, TrainingConfig
 from gnn_branching.contracts import InputError
 from gnn_branching.dataset.data import BranchingData
 from gnn_branching.dataset.loader import training_batches
-from gnn_branching.dataset.source import SampleSource
+from gnn_branching.dataset.source import SampleSource, seen_as
 from gnn_branching.provenance import available_cores
 from gnn_branching.seeding import derive_seed
 from gnn_branching.training.display import DisplayKind, make_display
@@ -44,6 +44,7 @@ def train(
     *,
     seed: int,
     run_folder: Path,
+    graph: Graph | None = None,
     callbacks: Sequence[Callback] = (),
     display: DisplayKind = "auto",
     prenorm_fitted: bool = False,
@@ -61,6 +62,8 @@ def train(
         config: How to train.
         seed: Root of every random stream here; the network's own initialisation is the caller's.
         run_folder: Gets ``checkpoints/``, ``metrics.jsonl`` and ``tensorboard/``.
+        graph: What the network sees of a tree node; None asks the network's own ``config``, and without one it is the
+            whole LP. Samples of whole LPs are turned into it here.
         callbacks: Further listeners; picklable if ``config.n_devices`` > 1, like network and sources.
         display: What to show on standard error.
         prenorm_fitted: Whether the network comes with prenorm layers fitted, as for fine-tuning.
@@ -70,6 +73,8 @@ def train(
         DivergedError: If the loss or a gradient is no number any more.
     """
     _check(config, train_source, valid_source)
+    seen = graph or _graph_of(network)
+    train_source, valid_source = seen_as(train_source, seen), seen_as(valid_source, seen)
     listeners = (make_display(display), MetricsFile(), TensorBoardEvents(), *callbacks)
     job = TrainingJob(
         network=network,
@@ -92,6 +97,12 @@ def train(
     network.cpu().eval()
     job.checkpoints.load_best(network)
     return job.result(Progress.from_json(outcome))
+
+
+def _graph_of(network: nn.Module) -> Graph:
+    """Return what a network says that it sees of a tree node; the whole LP if it says nothing."""
+    graph: Graph = getattr(getattr(network, "config", None), "graph", "lp")
+    return graph
 
 
 def make_fabric(config: TrainingConfig) -> Fabric:

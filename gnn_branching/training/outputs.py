@@ -12,6 +12,7 @@ from torch import nn
 from gnn_branching.contracts import InputError
 from gnn_branching.dataset.data import BranchingData
 from gnn_branching.durable import write_durably
+from gnn_branching.run_folder import RunFolder
 from gnn_branching.training.records import Callback, EpochRecord, StepRecord, TrainingPlan
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class MetricsFile(Callback):
 
     def on_start(self, network: nn.Module, plan: TrainingPlan) -> None:
         """Go back to the epochs that the training goes on from."""
-        self._path = plan.run_folder / "metrics.jsonl"
+        self._path = RunFolder(path=plan.run_folder).metrics
         self._records = list(plan.history)
         self._write()
 
@@ -58,7 +59,7 @@ class TensorBoardEvents(Callback):
         """Open the event file."""
         from torch.utils.tensorboard import SummaryWriter  # takes a second to import
 
-        folder = plan.run_folder / "tensorboard"
+        folder = RunFolder(path=plan.run_folder).tensorboard
         self._writer: SummaryWriter = SummaryWriter(log_dir=str(folder), purge_step=plan.first_step + 1)
 
     def on_step(self, network: nn.Module, batch: BranchingData, record: StepRecord) -> None:

@@ -19,6 +19,7 @@ from gnn_branching.dataset.augment import get_augmentation
 from gnn_branching.dataset.data import BranchingData
 from gnn_branching.dataset.loader import BatchStream, FixedOrder, Share, ShuffledOrder
 from gnn_branching.dataset.source import SampleSource
+from gnn_branching.run_folder import RunFolder
 from gnn_branching.seeding import derive_seed
 from gnn_branching.training.checkpoint import CheckpointFolder
 from gnn_branching.training.losses import get_loss
@@ -57,7 +58,7 @@ class TrainingJob:
     @property
     def checkpoints(self) -> CheckpointFolder:
         """Where the checkpoints are."""
-        return CheckpointFolder(path=self.run_folder / "checkpoints", keep_last=self.config.keep_last)
+        return CheckpointFolder(path=RunFolder(path=self.run_folder).checkpoints, keep_last=self.config.keep_last)
 
     @property
     def fingerprint(self) -> dict[str, object]:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gnn_branching.cli import main
-from gnn_branching.config import load_config
 from gnn_branching.contracts import KHALIL_SCHEMA
+from gnn_branching.pipeline import read_experiment
 from gnn_branching.policy import load_policy
 from gnn_branching.policy.card import read_card
 from gnn_branching.shards import open_dataset
@@ -137,5 +137,5 @@ def test_a_baseline_by_the_same_command(config: Path, tmp_path: Path, kind: str)
 
 
 def test_a_baseline_asks_for_its_features(config: Path) -> None:
-    assert not load_config(config).collection.khalil_features
-    assert load_config(config, ["model.kind=svm-rank"]).collection.khalil_features
+    assert not read_experiment(config).collection.khalil_features
+    assert read_experiment(config, ["model.kind=svm-rank"]).collection.khalil_features

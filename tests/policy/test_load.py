@@ -9,7 +9,7 @@ from gnn_branching.config import ExperimentConfig, ModelConfig, to_mapping
 from gnn_branching.contracts import FEATURE_SCHEMA, CandidateSet, InputError, Policy
 from gnn_branching.policy import list_policies, load_policy
 from gnn_branching.policy.card import CARD_FILE, WEIGHTS_FILE, read_card
-from gnn_branching.policy.graph import load_network
+from gnn_branching.policy.gcnn import load_network
 from gnn_branching.policy.save import save_policy
 from gnn_branching.policy.torch_runtime import TorchNetwork
 from tests.policy.conftest import make_network, make_state, save

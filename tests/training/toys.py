@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gnn_branching.config import ModelConfig
+from gnn_branching.config import Graph, ModelConfig
 from gnn_branching.contracts import Sample
 from gnn_branching.dataset.data import BranchingData, collate
 from gnn_branching.dataset.synthetic import random_sample
@@ -20,11 +20,11 @@ def labelled(*scores: list[float]) -> BranchingData:
     return collate(samples)
 
 
-def gcnn(seed: int = 0, *, hidden_size: int = 8, dropout: float = 0.0) -> BipartiteGCNN:
+def gcnn(seed: int = 0, *, hidden_size: int = 8, dropout: float = 0.0, graph: Graph = "lp") -> BipartiteGCNN:
     """Return a freshly initialised network."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return BipartiteGCNN(ModelConfig(hidden_size=hidden_size, dropout=dropout))
+        return BipartiteGCNN(ModelConfig(hidden_size=hidden_size, dropout=dropout, graph=graph))
 
 
 class FractionNetwork(nn.Module):

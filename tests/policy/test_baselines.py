@@ -11,22 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gnn_branching.config import ExperimentConfig, ModelConfig, ModelKind, to_mapping
+from gnn_branching.config import ExperimentConfig, ModelConfig, TrainingConfig
 from gnn_branching.contracts import KHALIL_SCHEMA, CandidateSet, InputError, Policy, Sample
 from gnn_branching.dataset.source import MemorySource
 from gnn_branching.dataset.synthetic import random_sample
 from gnn_branching.policy import load_policy
-from gnn_branching.policy.baselines import TRANSFORMS, BaselinePolicy, normalised, normalised_with_products
+from gnn_branching.policy.baseline import Arrays, Baseline
+from gnn_branching.policy.candidate_table import candidate_table, normalised, normalised_with_products
 from gnn_branching.policy.card import CARD_FILE, read_card
-from gnn_branching.policy.save import save_baseline
-from gnn_branching.training.baselines import (
-    Fitted,
-    candidate_table,
-    fit_baseline,
-    fit_lambda_mart,
-    forest_arrays,
-    require_libraries,
-)
+from gnn_branching.policy.extra_trees import forest_arrays
+from gnn_branching.policy.kind import FitRequest, get_kind
+from gnn_branching.policy.save import write_policy
+from gnn_branching.run_folder import RunFolder
 from gnn_branching.training.metrics import policy_accuracy
 from tests.policy.conftest import make_network
 from tests.policy.conftest import save as save_gcnn
@@ -35,19 +31,31 @@ SOURCE = MemorySource([random_sample(seed) for seed in range(60)])
 HELD_OUT = MemorySource([random_sample(seed) for seed in range(1000, 1060)])
 
 
-def save(folder: Path, kind: ModelKind, fitted: Fitted) -> Policy:
-    config = ExperimentConfig(model=ModelConfig(kind=kind))
-    save_baseline(folder, fitted, config=to_mapping(config), metrics={"test_acc_1": 0.5})
+BASELINES = ("extra-trees", "svm-rank", "lambda-mart")
+
+
+def baseline(name: str) -> Baseline:
+    kind = get_kind(name)
+    assert isinstance(kind, Baseline)
+    return kind
+
+
+def save(folder: Path, kind: str, fitted: Arrays | str) -> Policy:
+    packed = baseline(kind).pack(fitted, ExperimentConfig(model=ModelConfig(kind=kind)), {})
+    write_policy(folder, packed, metrics={"test_acc_1": 0.5})
     return load_policy(folder)
 
 
-def fit(kind: ModelKind, folder: Path) -> Policy:
-    fitted, n_samples = fit_baseline(kind, SOURCE, TRANSFORMS[kind], seed=0, n_threads=1)
-    assert n_samples == len(SOURCE)
-    return save(folder, kind, fitted)
+def fit(kind: str, folder: Path) -> Policy:
+    config = ExperimentConfig(model=ModelConfig(kind=kind), training=TrainingConfig(n_threads=1))
+    run = RunFolder(path=folder.parent / f"{folder.name}-run")
+    fitted = baseline(kind).fit(FitRequest(config=config, folder=run, train=SOURCE, valid=HELD_OUT))
+    assert fitted.figures["n_fitted_samples"] == len(SOURCE)
+    write_policy(folder, fitted, metrics={"test_acc_1": 0.5})
+    return load_policy(folder)
 
 
-@pytest.fixture(scope="module", params=list(TRANSFORMS))
+@pytest.fixture(scope="module", params=BASELINES)
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("baseline") / "mine"
     fit(request.param, path)
@@ -96,7 +104,7 @@ def test_candidates_permuted_permute_the_scores(folder: Path) -> None:
 
 def test_same_seed_same_files(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        fit(ModelKind.EXTRA_TREES, tmp_path / name)
+        fit("extra-trees", tmp_path / name)
     assert (tmp_path / "a" / CARD_FILE).read_bytes() == (tmp_path / "b" / CARD_FILE).read_bytes()
     assert read_card(tmp_path / "a").weights_sha256 == read_card(tmp_path / "b").weights_sha256
 
@@ -116,18 +124,18 @@ def test_damage_is_told_in_one_line(folder: Path, tmp_path: Path) -> None:
 
 def test_arrays_of_another_baseline_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the weights lack roots, features"):
-        save(tmp_path / "mixed", ModelKind.EXTRA_TREES, {"weights": np.ones(3)})
+        save(tmp_path / "mixed", "extra-trees", {"weights": np.ones(3)})
     gcnn = tmp_path / "gcnn"
     save_gcnn(gcnn, make_network(ModelConfig(hidden_size=4)))
-    with pytest.raises(InputError, match="holds a gcnn, which is no baseline"):
-        BaselinePolicy(gcnn, "gcnn")
+    with pytest.raises(InputError, match="holds a gcnn, which is no"):
+        baseline("svm-rank").load(gcnn, "gcnn", "cpu")
 
 
 @pytest.mark.parametrize(("kind", "module"), [("extra-trees", "sklearn"), ("lambda-mart", "lightgbm")])
 def test_a_missing_library_is_named_with_the_remedy(kind: str, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(InputError, match=rf"{kind} needs .*; install gnn-branching\[baselines\]"):
-        require_libraries(ModelKind(kind))
+        get_kind(kind).require_libraries()
 
 
 def test_forest_walks_as_scikit_learn_predicts(tmp_path: Path) -> None:
@@ -135,7 +143,7 @@ def test_forest_walks_as_scikit_learn_predicts(tmp_path: Path) -> None:
 
     table = candidate_table(SOURCE, normalised, seed=0)
     forest = ExtraTreesRegressor(n_estimators=7, random_state=1).fit(table.features, table.shares)
-    policy = save(tmp_path / "forest", ModelKind.EXTRA_TREES, forest_arrays(forest))
+    policy = save(tmp_path / "forest", "extra-trees", forest_arrays(forest))
     for i in range(10):
         features = HELD_OUT[i].state.candidate_features
         assert features is not None
@@ -147,8 +155,9 @@ def test_forest_walks_as_scikit_learn_predicts(tmp_path: Path) -> None:
 def test_text_predicts_as_lightgbm(tmp_path: Path) -> None:
     import lightgbm
 
-    text = fit_lambda_mart(candidate_table(SOURCE, normalised, seed=0), seed=0, n_threads=1)
-    policy = save(tmp_path / "boosted", ModelKind.LAMBDA_MART, text)
+    text = baseline("lambda-mart").fit_table(candidate_table(SOURCE, normalised, seed=0), seed=0, n_threads=1)
+    assert isinstance(text, str)
+    policy = save(tmp_path / "boosted", "lambda-mart", text)
     features = HELD_OUT[0].state.candidate_features
     assert features is not None
     expected = lightgbm.Booster(model_str=text).predict(normalised(features), num_threads=1)
@@ -161,7 +170,7 @@ def test_linear_ranker_is_a_dot_product(tmp_path: Path) -> None:
     wide = normalised_with_products(features)
     assert wide.shape == (8, 72 + 72 * 73 // 2)
     weights = np.linspace(-1, 1, wide.shape[1])
-    policy = save(tmp_path / "linear", ModelKind.SVM_RANK, {"weights": weights})
+    policy = save(tmp_path / "linear", "svm-rank", {"weights": weights})
     np.testing.assert_allclose(policy.scores(HELD_OUT[0].state), wide @ weights, rtol=1e-13, atol=1e-13)
 
 

@@ -1,0 +1,37 @@
+"""From a configuration, or a folder of models, to a checked experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gnn_branching.config import ExperimentConfig, load_config, parse_overrides
+from gnn_branching.contracts import KHALIL_SCHEMA, InputError
+from gnn_branching.policy.kind import get_kind
+
+
+def read_experiment(
+    config: Path | None, overrides: Sequence[str] = (), *, instances: Path | None = None
+) -> ExperimentConfig:
+    """Return a configuration, or the defaults for a folder of instances.
+
+    Khalil's features are collected whenever the policy kind reads them, whatever the configuration says.
+
+    Args:
+        config: A TOML file.
+        overrides: ``section.key=value``, applied to it.
+        instances: Folder of problem files instead of a generated family.
+
+    Raises:
+        InputError: If neither is given, the configuration is wrong, or there is no such policy kind.
+    """
+    settings = list(overrides)
+    if instances is not None:
+        settings.append(f"instances.folder={str(instances)!r}")
+    if config is None and instances is None:
+        raise InputError("give a configuration, such as configs/set-cover.toml, or --instances FOLDER")
+    experiment = parse_overrides(settings) if config is None else load_config(config, settings)
+    if get_kind(experiment.model.kind).feature_schema != KHALIL_SCHEMA:
+        return experiment
+    return replace(experiment, collection=replace(experiment.collection, khalil_features=True))

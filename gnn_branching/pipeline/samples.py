@@ -1,0 +1,61 @@
+"""From instances to samples; goes on where it stopped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gnn_branching.config import ExperimentConfig
+from gnn_branching.counting import counting
+from gnn_branching.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from gnn_branching.collection.job import LoadPolicy
+    from gnn_branching.execution.protocol import Executor
+    from gnn_branching.shards import DatasetDescription
+
+SAMPLER_MODULES = ("gnn_branching.solver.sampling",)
+
+
+def collection_executor(
+    name: str = "local", *, folder: RunFolder, workers: int | None = None, ray_address: str | None = None
+) -> Executor:
+    """Return the executor that generates and collects: ``local``, ``ray`` or ``slurm``."""
+    from gnn_branching.execution import make_executor
+
+    return make_executor(
+        name, workers=workers or 0, preload=SAMPLER_MODULES, ray_address=ray_address, slurm_folder=folder.slurm
+    )
+
+
+def collect(config: ExperimentConfig, folder: RunFolder, executor: Executor | None = None) -> DatasetDescription:
+    """Generate and collect what is missing, showing progress on standard error.
+
+    Args:
+        config: Which instances, and how samples are taken.
+        folder: Gets ``instances/`` and ``dataset/``.
+        executor: Where the jobs run; this machine's cores by default.
+
+    Raises:
+        InputError: If Ecole is missing, or the folder holds samples of another configuration.
+    """
+    from gnn_branching.collection import CollectionDisplay, collect_dataset
+    from gnn_branching.instances import prepare_splits
+    from gnn_branching.solver.ecole_module import load_ecole
+    from gnn_branching.solver.settings import SCIP_RULES
+
+    load_ecole()  # known to be missing now, rather than by every episode
+    executor = executor or collection_executor(folder=folder)
+    wanted = config.instances
+    done: dict[str, int] = {}
+    with counting("instances", wanted.n_train + wanted.n_valid + wanted.n_test) as show:
+
+        def on_instance(split: str, n_done: int) -> None:
+            done[split] = n_done
+            show(sum(done.values()))
+
+        splits = prepare_splits(wanted, config.seed, folder.instances, executor, on_instance)
+    loader: LoadPolicy | None = None
+    if config.collection.exploration not in SCIP_RULES:
+        from gnn_branching.policy import load_policy as loader
+    with CollectionDisplay() as display:
+        return collect_dataset(config, splits, folder.dataset, executor, load_policy=loader, on_progress=display.update)

@@ -1,0 +1,152 @@
+"""A policy kind for any PyTorch network: trained by imitation, watched, saved as safetensors, run by PyTorch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors.numpy import save as pack_tensors
+
+from gnn_branching.config import ExperimentConfig, ModelConfig, to_mapping
+from gnn_branching.contracts import FEATURE_SCHEMA, InputError
+from gnn_branching.durable import write_json
+from gnn_branching.policy.card import NORMALISATION, WEIGHTS_FILE, read_card, read_weights
+from gnn_branching.policy.kind import FitRequest, FittedPolicy, LoadedPolicy
+from gnn_branching.seeding import derive_seed
+
+if TYPE_CHECKING:
+    from torch import nn
+
+N_PROBE_SAMPLES = 32
+"""Samples on which convergence is watched while training."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkKind:
+    """Policies that are PyTorch networks.
+
+    Args:
+        name: As ``model.kind`` says it.
+        build: Returns a network before training from ``[model]``. Its ``forward`` takes a batch's ``row_features,
+            edge_index, edge_values, variable_features, candidates`` and returns one logit per candidate
+            (:class:`gnn_branching.model.network.GraphBatch` gives the shapes). It sees the graph that ``model.graph``
+            names.
+        feature_schema: The feature layout it reads.
+    """
+
+    name: str
+    build: Callable[[ModelConfig], nn.Module]
+    feature_schema: str = FEATURE_SCHEMA
+
+    @property
+    def weights_file(self) -> str:
+        """Name of the file with the weights."""
+        return WEIGHTS_FILE
+
+    def require_libraries(self) -> None:
+        """PyTorch is there wherever this package trains."""
+
+    def initial(self, config: ModelConfig, seed: int) -> nn.Module:
+        """Return a network before training; its weights depend on the configuration and the experiment's seed alone."""
+        import torch
+
+        with torch.random.fork_rng():
+            torch.manual_seed(derive_seed(seed, "initial weights"))
+            return self.build(config)
+
+    def fit(self, request: FitRequest) -> FittedPolicy:
+        """Train, or go on with a training that was interrupted."""
+        from gnn_branching.dataset.source import seen_as
+        from gnn_branching.diagnostics.early_stop import PlStarRule
+        from gnn_branching.diagnostics.tracker import ConvergenceTracker, probe_samples
+        from gnn_branching.training.loop import is_first_process, train
+
+        config, graph = request.config, request.config.model.graph
+        network = self.initial(config.model, config.seed)
+        measured: dict[str, float] = {}
+        if request.measure_rate:
+            config, measured = _with_measured_rate(request, network)
+        write_json(request.folder.config, to_mapping(config))
+        rule = PlStarRule(epsilon=config.training.stop_epsilon) if config.training.stop == "pl-star" else None
+        probed = probe_samples(seen_as(request.train, graph), N_PROBE_SAMPLES)
+        result = train(
+            network,
+            request.train,
+            request.valid,
+            config.training,
+            seed=config.seed,
+            run_folder=request.folder.path,
+            graph=graph,
+            callbacks=(ConvergenceTracker(probed, config.training.loss, stop_rule=rule),),
+        )
+        figures = {
+            "best_epoch": float(result.best_epoch),
+            "n_epochs": float(result.last.epoch),
+            "stopped_early": float(result.stopped_early),
+            "learning_rate": config.training.learning_rate,
+            "valid_loss": result.best_valid_loss,
+            "valid_acc_1": result.best.acc_1,
+            "valid_acc_5": result.best.acc_5,
+            "train_seconds": result.wall_seconds,
+            "n_train_samples": float(len(request.train)),
+            **measured,
+        }
+        return replace(pack_network(network, config), figures=figures, is_first_process=is_first_process())
+
+    def load(self, folder: Path, name: str, device: str) -> LoadedPolicy:
+        """Load a policy to be run by PyTorch."""
+        from gnn_branching.policy.graph import GraphPolicy
+        from gnn_branching.policy.torch_runtime import TorchNetwork
+
+        return GraphPolicy(folder, name, device, TorchNetwork(self.load_network(folder), device).logits)
+
+    def load_network(self, folder: Path) -> nn.Module:
+        """Load a policy folder as a PyTorch network in evaluation mode, to train further, convert or examine.
+
+        Raises:
+            InputError: If the folder is not a whole policy of this kind.
+        """
+        import torch
+
+        card = read_card(folder)
+        if card.kind != self.name:
+            raise InputError(f"{folder} holds a {card.kind}, not a {self.name}; load it with load_policy")
+        network = self.build(card.architecture)
+        weights = read_weights(folder, card)
+        try:
+            network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{folder}: weights do not fit the card's architecture: {reason}") from None
+        return network.eval()
+
+
+def pack_network(network: nn.Module, config: ExperimentConfig) -> FittedPolicy:
+    """Return a trained network, on any device and of any precision, as float32 weights ready to be written."""
+    tensors = {name: value.detach().float().cpu().contiguous().numpy() for name, value in network.state_dict().items()}
+    return FittedPolicy(
+        weights=pack_tensors(tensors),
+        architecture=getattr(network, "config", config.model),
+        normalisation=NORMALISATION,
+        n_parameters=sum(parameter.numel() for parameter in network.parameters()),
+        config=config,
+        figures={},
+    )
+
+
+def _with_measured_rate(request: FitRequest, network: nn.Module) -> tuple[ExperimentConfig, dict[str, float]]:
+    """Return the configuration with the measured learning rate, and the figures of the measurement."""
+    from gnn_branching.dataset.source import seen_as
+    from gnn_branching.diagnostics.stored_rate import stored_or_measured_rate
+
+    print("measuring a learning rate (once; it is kept in the run folder)", file=sys.stderr)
+    config = request.config
+    train, valid = (seen_as(source, config.model.graph) for source in (request.train, request.valid))
+    found = stored_or_measured_rate(request.folder.path, network, train, valid, config.training, seed=config.seed)
+    print(f"learning rate {found.rate:.3g}, after {found.n_steps} steps and {found.seconds:.0f} s", file=sys.stderr)
+    figures = {"learning_rate_steps": float(found.n_steps), "learning_rate_seconds": found.seconds}
+    return replace(config, training=replace(config.training, learning_rate=found.rate)), figures

@@ -1,0 +1,75 @@
+"""Kinds are found by name, a user's own network is one of them, and what it sees is enforced."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from examples.own_network import KIND
+from gnn_branching.config import ExperimentConfig, ModelConfig, TrainingConfig
+from gnn_branching.contracts import InputError, Policy
+from gnn_branching.dataset.source import GraphSource
+from gnn_branching.dataset.synthetic import random_source
+from gnn_branching.pipeline import train_policy
+from gnn_branching.policy import load_policy
+from gnn_branching.policy.kind import get_kind, kind_names, register_kind
+from gnn_branching.policy.network_kind import NetworkKind
+from gnn_branching.run_folder import RunFolder
+from gnn_branching.shards import open_dataset
+from gnn_branching.training.loop import train
+from gnn_branching.training.metrics import policy_accuracy
+from tests.dataset.shards import synthetic_dataset
+from tests.training.toys import gcnn, same_weights, weights
+
+BUILT_IN = ("gcnn", "extra-trees", "svm-rank", "lambda-mart")
+TRAINING = TrainingConfig(loss="tie-aware", n_epochs=2, n_batches_per_epoch=0, batch_size=8, n_threads=1)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_a_kind_is_known_by_its_name(name: str) -> None:
+    assert get_kind(name).name == name
+    assert name in kind_names()
+
+
+def test_unknown_kinds_and_taken_names_are_refused() -> None:
+    with pytest.raises(InputError, match=r"policy kind 'gccn' is unknown; did you mean 'gcnn'\?"):
+        get_kind("gccn")
+    for name in ("gcnn", "candidate-mlp"):
+        with pytest.raises(InputError, match=f"policy kind '{name}' exists already"):
+            register_kind(NetworkKind(name=name, build=KIND.build))
+    assert register_kind(KIND) is KIND
+
+
+def test_an_own_network_trains_saves_and_loads(tmp_path: Path) -> None:
+    dataset = synthetic_dataset(tmp_path / "samples", {"train": 24, "valid": 10, "test": 10})
+    config = ExperimentConfig(model=ModelConfig(kind="candidate-mlp", hidden_size=8), training=TRAINING)
+    folder = RunFolder(path=tmp_path / "run")
+    figures = train_policy(config, folder, datasets=[dataset])
+    policy = load_policy(folder.policy)
+    assert isinstance(policy, Policy)
+    assert policy.card.kind == "candidate-mlp"
+    assert policy.card.n_parameters == 19 * 8 + 8 + 8
+    assert policy_accuracy(policy, open_dataset(dataset, "test")).acc_1 == figures["test_acc_1"]
+    assert folder.convergence.is_file()
+    policy.warm_up()
+    state = open_dataset(dataset, "test")[0].state
+    order = np.random.default_rng(0).permutation(state.n_candidates)
+    permuted = replace(state, candidates=state.candidates[order])
+    np.testing.assert_allclose(policy.scores(permuted), policy.scores(state)[order], rtol=1e-6, atol=1e-6)
+
+
+def test_training_sees_what_the_network_says(tmp_path: Path) -> None:
+    """Weights that the card will call a subproblem's must have been trained on subproblems."""
+    source, valid = random_source(16, seed=1), random_source(8, seed=2)
+    found = []
+    for name, wrap in (("plain", False), ("wrapped", True)):
+        network = gcnn(graph="subproblem")
+        samples = [GraphSource(part, "subproblem") if wrap else part for part in (source, valid)]
+        train(network, *samples, TRAINING, seed=0, run_folder=tmp_path / name, display="none")
+        found.append(weights(network))
+    assert same_weights(*found)
+    with pytest.raises(InputError, match="samples seen as 'subproblem' cannot train a network on 'lp'"):
+        train(gcnn(), GraphSource(source, "subproblem"), valid, TRAINING, seed=0, run_folder=tmp_path, display="none")
