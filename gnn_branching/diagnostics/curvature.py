@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -23,8 +23,12 @@ from gnn_branching.diagnostics.products import (
     symmetric_operator,
 )
 
+Product = Callable[[Tensor], Tensor]
+"""Multiplies a symmetric matrix by a vector."""
 LANCZOS_TOLERANCE = 1e-8
 """Relative accuracy asked of the eigensolver."""
+RESIDUAL_TOLERANCE = 0.1
+"""Relative residual of an eigenpair up to which advice may rest on it: the eigenvalue is at most so far off."""
 FEW_VECTORS = 8
 """Lanczos vectors when one leading eigenvalue is asked for roughly: half the products of SciPy's default."""
 
@@ -36,10 +40,17 @@ class TopEigenpair:
     Args:
         value: Largest (algebraic) eigenvalue; NaN if Lanczos did not converge.
         vector: float64, (n_parameters,), of unit length; a warm start for the next measurement.
+        residual: ``‖H v − λ v‖ / |λ|`` by an exact product, whatever product Lanczos was given; NaN if unknown.
     """
 
     value: float
     vector: Tensor
+    residual: float = math.nan
+
+    @property
+    def is_reliable(self) -> bool:
+        """Whether the exact product confirms the pair, to ``RESIDUAL_TOLERANCE``."""
+        return self.residual <= RESIDUAL_TOLERANCE
 
 
 def hessian_top(
@@ -59,10 +70,16 @@ def hessian_top(
         start: Starting vector; a fixed pseudo-random one if None.
         tolerance: Relative accuracy.
         n_vectors: Lanczos vectors kept, at least 2: fewer products, slower convergence; SciPy's default if None.
-        exact: Double backward, rather than differences of gradients.
+        exact: Double backward from the start; otherwise only where it does not confirm what differences of gradients
+            gave.
     """
-    multiply = hessian_product if exact else hessian_difference
-    return largest(lambda v: multiply(probe, parameters, v), len(parameters), start, tolerance, n_vectors=n_vectors)
+    return _checked(
+        lambda v: hessian_product(probe, parameters, v),
+        None if exact else lambda v: hessian_difference(probe, parameters, v),
+        start if start is not None else _fixed_vector(len(parameters)),
+        tolerance,
+        n_vectors,
+    )
 
 
 def gauss_newton_top(
@@ -108,13 +125,43 @@ def preconditioned_top(
     Cohen et al., "Adaptive gradient methods at the edge of stability" (2022): Adam is stable below
     ``2 (1 + β1) / ((1 − β1) · value)``.
     """
-    root, multiply = inverse_diagonal.sqrt(), hessian_product if exact else hessian_difference
-    size = len(parameters)
-    return largest(lambda v: root * multiply(probe, parameters, root * v), size, None, tolerance, n_vectors=n_vectors)
+    root = inverse_diagonal.sqrt()
+    return _checked(
+        lambda v: root * hessian_product(probe, parameters, root * v),
+        None if exact else lambda v: root * hessian_difference(probe, parameters, root * v),
+        _fixed_vector(len(parameters)),
+        tolerance,
+        n_vectors,
+    )
+
+
+def _checked(
+    exact: Product, fast: Product | None, start: Tensor, tolerance: float, n_vectors: int | None
+) -> TopEigenpair:
+    """Run Lanczos with the fast product if there is one, and again with the exact one unless that confirms the pair."""
+    if fast is not None:
+        top = verified(largest(fast, len(start), start, tolerance, n_vectors=n_vectors), exact)
+        if top.is_reliable:
+            return top
+    return verified(largest(exact, len(start), start, tolerance, n_vectors=n_vectors), exact)
+
+
+def verified(top: TopEigenpair, product: Product) -> TopEigenpair:
+    """Return a pair with its Rayleigh quotient and residual by an exact product; one that is no number stays as it is.
+
+    The quotient never exceeds the largest eigenvalue, so that a wrong vector can only understate it, and the residual
+    tells.
+    """
+    if not math.isfinite(top.value):
+        return top
+    image = product(top.vector)
+    value = float(top.vector @ image)
+    rest = float((image - value * top.vector).norm())
+    return replace(top, value=value, residual=rest / abs(value) if value else (math.inf if rest else 0.0))
 
 
 def largest(
-    product: Callable[[Tensor], Tensor],
+    product: Product,
     size: int,
     start: Tensor | None,
     tolerance: float,
@@ -123,9 +170,7 @@ def largest(
     n_restarts: int | None = None,
 ) -> TopEigenpair:
     """Run Lanczos for the largest algebraic eigenvalue of a symmetric product."""
-    guess: NDArray[np.float64] = (
-        np.random.default_rng(0).standard_normal(size) if start is None else start.detach().double().numpy()
-    )
+    guess: NDArray[np.float64] = (_fixed_vector(size) if start is None else start.detach().double()).numpy()
     if size == 1:
         return TopEigenpair(value=float(product(torch.ones(1, dtype=torch.float64))), vector=torch.ones(1).double())
     operator = symmetric_operator(product, size)
@@ -141,16 +186,27 @@ def largest(
     return TopEigenpair(value=float(values[0]), vector=torch.from_numpy(vectors[:, 0].copy()))
 
 
+def _fixed_vector(size: int) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(0).standard_normal(size))
+
+
 def hessian_trace(
     probe: Probe, parameters: Tensor, *, n_vectors: int, seed: int, exact: bool = True
 ) -> tuple[float, float]:
-    """Return Hutchinson's estimate of ``tr H`` and its standard error over ``n_vectors`` random sign vectors."""
+    """Return Hutchinson's estimate of ``tr H`` and its standard error over ``n_vectors`` random sign vectors.
+
+    Unless ``exact``, the first draw is also taken exactly, and all are if both disagree.
+    """
     multiply = hessian_product if exact else hessian_difference
     generator = torch.Generator().manual_seed(seed)
     draws = []
     for _ in range(n_vectors):
         signs = torch.randint(0, 2, parameters.shape, generator=generator).double() * 2 - 1
         draws.append(float(signs @ multiply(probe, parameters, signs)))
+        if not exact and len(draws) == 1:
+            told = float(signs @ hessian_product(probe, parameters, signs))
+            if abs(draws[0] - told) > RESIDUAL_TOLERANCE * abs(told):
+                return hessian_trace(probe, parameters, n_vectors=n_vectors, seed=seed)
     error = float(np.std(draws, ddof=1) / math.sqrt(n_vectors)) if n_vectors > 1 else math.nan
     return float(np.mean(draws)), error
 

@@ -89,6 +89,16 @@ class DiagnosableRun(Protocol):
         ...
 
     @property
+    def n_train_samples(self) -> int:
+        """Samples that the training has."""
+        ...
+
+    @property
+    def n_epochs_planned(self) -> int:
+        """Epochs after which the training ends, and its learning-rate schedule with it."""
+        ...
+
+    @property
     def n_rounds(self) -> int:
         """Message-passing rounds of the network."""
         ...
@@ -186,26 +196,33 @@ def _advice(
 ) -> tuple[advise.Advice, ...]:
     end, valid_losses = found.end, [epoch.valid_loss for epoch in run.history]
     gradients = [probe for probe in run.probes if probe.kind == ProbeKind.GRADIENT]
+    sharpness = end.hessian.value if end.hessian.is_reliable else math.nan
     stopped = stopping_epoch(PlStarRule(epsilon=epsilon), gradients, valid_losses)
     items = [
         advise.irreducible_advice(floor, end.ratio),
         advise.early_stop_advice(end.ratio, epsilon, valid_losses, stopped),
-        advise.batch_size_advice(found.noise, found.trace, end.hessian_lambda_max),
-        advise.width_advice(end.spectrum, floor, end.ratio),
+        advise.batch_size_advice(found.noise, found.trace, sharpness, n_train_samples=run.n_train_samples),
+        advise.width_advice(end.spectrum, floor, end.ratio, generalisation_gap(run.history)),
         advise.regime_advice(found.linearity),
         advise.interpolation_advice(found.path),
     ]
     if run.history:
         ceiling = run.ceiling()
-        ceiling = ceiling if math.isfinite(ceiling) else momentum_ceiling(end.hessian_lambda_max)
-        rate = max(epoch.learning_rate for epoch in run.history)
-        items.append(advise.learning_rate_advice(end.hessian_lambda_max, ceiling, rate, run.optimizer))
+        ceiling = ceiling if math.isfinite(ceiling) else momentum_ceiling(sharpness)
+        rate = run.history[-1].learning_rate
+        items.append(advise.learning_rate_advice(sharpness, ceiling, rate, run.optimizer))
     if past is not None:
         target = floor.floor + TARGET_SHARE * (min(losses) - floor.floor)
-        items.append(advise.epochs_advice(forecast(losses, target, floor=floor.floor), past))
+        prediction = forecast(losses, target, floor=floor.floor)
+        items.append(advise.epochs_advice(prediction, past, n_epochs_planned=run.n_epochs_planned))
     if found.dropout is not None and run.dropout is not None:
         items.append(advise.dropout_advice(found.dropout, end.ratio, run.dropout.drop_probability))
     return tuple(items)
+
+
+def generalisation_gap(history: Sequence[Epoch]) -> float:
+    """Return validation minus training loss after the last epoch, over the training loss; NaN without an epoch."""
+    return history[-1].valid_loss / history[-1].train_loss - 1.0 if history else math.nan
 
 
 PICTURES = ("training.png", "kernel.png", "interpolation.png")
@@ -245,6 +262,7 @@ def numbers(found: Measurement) -> dict[str, float]:
             f"loss_{label}": moment.ratio.loss,
             f"mu_{label}": moment.ratio.mu,
             f"hessian_lambda_max_{label}": moment.hessian_lambda_max,
+            f"hessian_residual_{label}": moment.hessian.residual,
             f"gauss_newton_lambda_max_{label}": moment.gauss_newton_lambda_max,
             f"kernel_lambda_max_{label}": moment.spectrum.lambda_max,
             f"kernel_lambda_min_positive_{label}": moment.spectrum.lambda_min_positive,

@@ -195,12 +195,15 @@ def measure_adam_ceiling(
 
 
 def adam_ceiling_at(probe: Probe, parameters: Tensor, second_moments: Tensor) -> float:
-    """Return Adam's stability ceiling at some parameters, given its second moments there, both float64 and flat."""
+    """Return Adam's stability ceiling at some parameters, given its second moments there, both float64 and flat.
+
+    NaN if an exact product does not confirm the curvature behind it.
+    """
     inverse = 1.0 / (second_moments.sqrt() + ADAM_EPSILON)
     top = preconditioned_top(
         probe, parameters, inverse, tolerance=CEILING_TOLERANCE, n_vectors=FEW_VECTORS, exact=False
     )
-    return adam_ceiling(top.value)
+    return adam_ceiling(top.value) if top.is_reliable else math.nan
 
 
 class NetworkTrial:

@@ -11,13 +11,15 @@ from torch import Tensor
 
 from gnn_branching.diagnostics.curvature import (
     FEW_VECTORS,
+    RESIDUAL_TOLERANCE,
+    TopEigenpair,
     gauss_newton_bound,
     gauss_newton_from_kernel,
     hessian_top,
     hessian_trace,
 )
 from gnn_branching.diagnostics.dropout import DropoutGap, dropout_gap
-from gnn_branching.diagnostics.finding import Finding
+from gnn_branching.diagnostics.finding import Finding, at_most
 from gnn_branching.diagnostics.interpolation import Interpolation, interpolate, monotone
 from gnn_branching.diagnostics.irreducible import IrreducibleLoss
 from gnn_branching.diagnostics.linearity import Linearity, linearity
@@ -45,14 +47,19 @@ class Moment:
     Args:
         ratio: Loss, gradient, local PL ratio.
         spectrum: Of the tangent kernel.
-        hessian_lambda_max: Largest Hessian eigenvalue (almost everywhere; kinks left out).
+        hessian: Largest Hessian eigenvalue (almost everywhere; kinks left out), with its residual.
         gauss_newton_lambda_max: Largest eigenvalue of the Gauss-Newton matrix.
     """
 
     ratio: LocalRatio
     spectrum: Spectrum
-    hessian_lambda_max: float
+    hessian: TopEigenpair
     gauss_newton_lambda_max: float
+
+    @property
+    def hessian_lambda_max(self) -> float:
+        """The sharpness."""
+        return self.hessian.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -148,16 +155,20 @@ def _moment(probe: Probe, parameters: Tensor, kernel: Tensor, *, exact: bool) ->
     return Moment(
         ratio=local_ratio(probe, parameters),
         spectrum=kernel_spectrum(probe, parameters, kernel),
-        hessian_lambda_max=hessian_top(
-            probe, parameters, tolerance=REPORT_TOLERANCE, n_vectors=FEW_VECTORS, exact=exact
-        ).value,
+        hessian=hessian_top(probe, parameters, tolerance=REPORT_TOLERANCE, n_vectors=FEW_VECTORS, exact=exact),
         gauss_newton_lambda_max=gauss_newton_from_kernel(probe, parameters, kernel),
     )
 
 
 def _moment_findings(probe: Probe, label: str, moment: Moment) -> list[Finding]:
     bound = gauss_newton_bound(probe, moment.gauss_newton_lambda_max, moment.spectrum.lambda_max)
-    found = (*sandwich(probe, moment.ratio, moment.spectrum), bound)
+    residual = at_most(
+        "hessian_residual",
+        moment.hessian.residual,
+        RESIDUAL_TOLERANCE,
+        "‖Hv − λv‖/|λ| of the sharpness by an exact product; above the bound nothing is advised from it",
+    )
+    found = (*sandwich(probe, moment.ratio, moment.spectrum), bound, residual)
     return [replace(finding, name=f"{label}_{finding.name}") for finding in found]
 
 

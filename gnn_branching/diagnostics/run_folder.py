@@ -64,7 +64,7 @@ class TrainedRun:
             raise InputError(f"{folder} holds no tracked training with a finished epoch; make one with train-policy")
         self.name = folder.resolve().name
         self.start: Tensor = start
-        self._folder, self._config = folder, config
+        self._folder, self._config, self._source = folder, config, source
         with torch.random.fork_rng():
             self._network = BipartiteGCNN(config.model)
         self._network.load_state_dict(load_file(best))
@@ -92,6 +92,16 @@ class TrainedRun:
     def end(self) -> Tensor:
         """Best weights, float64, flat."""
         return flat_parameters(self._network).to(torch.float64)
+
+    @property
+    def n_train_samples(self) -> int:
+        """Samples that the training has."""
+        return len(self._source)
+
+    @property
+    def n_epochs_planned(self) -> int:
+        """Epochs after which the training ends, and its learning-rate schedule with it."""
+        return self._config.training.n_epochs
 
     @property
     def n_rounds(self) -> int:

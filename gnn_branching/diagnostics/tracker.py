@@ -227,7 +227,7 @@ class ConvergenceTracker(Callback):
             exact=False,
         )
         self._top = top.vector
-        return {"hessian_lambda_max": top.value}
+        return {"hessian_lambda_max": top.value, "hessian_residual": top.residual}
 
     def _kernel(self, parameters: Tensor) -> dict[str, float]:
         kernel = tangent_kernel(self._small_probe, parameters)

@@ -1,6 +1,7 @@
 """Every piece of advice can turn out either way."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -62,6 +63,8 @@ def path(losses: list[float]) -> Interpolation:
 def test_learning_rate() -> None:
     assert advice.learning_rate_advice(10.0, 0.2, 0.1, "adam").recommendation.startswith("keep")
     assert advice.learning_rate_advice(10.0, 0.2, 0.3, "adam").recommendation.startswith("lower")
+    # A rate that a schedule has brought down says nothing, and a ceiling is no reason to keep it.
+    assert advice.learning_rate_advice(10.0, 0.2, 1e-5, "adam").recommendation.startswith("no advice")
     unknown = advice.learning_rate_advice(math.nan, math.nan, 0.3, "adam")
     assert unknown.recommendation == "no advice"
     assert not unknown.assumptions_met
@@ -78,6 +81,12 @@ def test_epochs_with_their_record() -> None:
     found = advice.epochs_advice(forecast(losses, math.exp(-4.0)), back_test(losses))
     assert "at epoch 40" in found.recommendation
     assert "median error 0%" in found.record
+    late = advice.epochs_advice(forecast(losses, math.exp(-4.0)), back_test(losses), n_epochs_planned=32)
+    assert late.recommendation == "no forecast: the target lies beyond the 32 epochs of the schedule"
+    assert not late.assumptions_met
+    past = replace(back_test(losses), median_relative_error=1.7)
+    failed = advice.epochs_advice(forecast(losses, math.exp(-4.0)), past)
+    assert failed.recommendation == "no forecast: its median error on this run is 170%"
     rising = np.linspace(1, 2, 10).tolist()
     hopeless = advice.epochs_advice(forecast(rising, 0.5), back_test(rising))
     assert hopeless.recommendation == "target out of reach"
@@ -88,6 +97,10 @@ def test_epochs_with_their_record() -> None:
 def test_early_stop() -> None:
     assert advice.early_stop_advice(FAR, 0.2).recommendation.startswith("go on")
     assert advice.early_stop_advice(NEAR, 0.2).recommendation.startswith("stop")
+    overfitted = advice.early_stop_advice(FAR, 0.2, [0.9, 0.7, 0.8, 0.9, 1.0])
+    assert overfitted.recommendation == "stop: validation has not improved in the last 3 of 5 epochs"
+    assert advice.early_stop_advice(FAR, 0.2, [0.9, 0.8, 0.7]).recommendation.startswith("go on")
+    assert not advice.early_stop_advice(FAR, 0.2).assumptions_met
     replayed = advice.early_stop_advice(NEAR, 0.2, [0.9, 0.8, 0.7], 2)
     assert "after epoch 2 of 3, at a validation loss 0.1 nats above the best" in replayed.record
     assert "would not have stopped the 3 epochs" in advice.early_stop_advice(NEAR, 0.2, [0.9, 0.8, 0.7]).record
@@ -97,14 +110,23 @@ def test_batch_size() -> None:
     known = advice.batch_size_advice(noise(40.0, 90.0), 30.0, 10.0)
     assert (known.low, known.high) == (3.0, 40.0)
     assert known.assumptions_met
+    capped = advice.batch_size_advice(noise(15.0, 90.0), 1008.0, 1.0, n_train_samples=500)
+    assert (capped.low, capped.high) == (15.0, 500.0)
+    assert advice.batch_size_advice(noise(math.inf, math.inf), 5.0, 1.0).recommendation.startswith("no advice")
     assert not advice.batch_size_advice(noise(40.0, math.inf), 30.0, 10.0).assumptions_met
     assert advice.batch_size_advice(noise(math.inf, math.inf), math.nan, 1.0).recommendation.startswith("no advice")
 
 
 def test_width() -> None:
-    assert advice.width_advice(spectrum(0.2, 0.2), FLOOR, FAR).recommendation == "try a wider network"
-    assert "not what holds" in advice.width_advice(spectrum(0.2, 0.2), FLOOR, NEAR).recommendation
-    assert "not what holds" in advice.width_advice(spectrum(0.0, 0.1), FLOOR, FAR).recommendation
+    assert advice.width_advice(spectrum(0.4, 0.2), FLOOR, FAR, 0.0).recommendation == "try a wider network"
+    assert "not what holds" in advice.width_advice(spectrum(0.4, 0.2), FLOOR, NEAR, 0.0).recommendation
+    assert "not what holds" in advice.width_advice(spectrum(0.0, 0.1), FLOOR, FAR, 0.0).recommendation
+    # A residual in low modes is there at every width; a network that overfits has width enough.
+    assert "not what holds" in advice.width_advice(spectrum(0.0, 0.9), FLOOR, FAR, 0.0).recommendation
+    assert "not what holds" in advice.width_advice(spectrum(0.4, 0.2), FLOOR, FAR, 0.3).recommendation
+    untrained = advice.width_advice(spectrum(0.4, 0.2), FLOOR, FAR)
+    assert "not what holds" in untrained.recommendation
+    assert not untrained.assumptions_met
 
 
 def test_regime() -> None:
