@@ -74,8 +74,8 @@ def hessian_top(
             gave.
     """
     return _checked(
-        lambda v: hessian_product(probe, parameters, v),
-        None if exact else lambda v: hessian_difference(probe, parameters, v),
+        lambda v: hessian_product(probe, parameters, v.to(parameters.device)).cpu(),
+        None if exact else lambda v: hessian_difference(probe, parameters, v.to(parameters.device)).cpu(),
         start if start is not None else _fixed_vector(len(parameters)),
         tolerance,
         n_vectors,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from functools import partial
 from itertools import accumulate
@@ -21,21 +22,23 @@ PROBED_LOSSES = ("cross-entropy", "tie-aware", "listwise")
 """Losses that are a cross-entropy to a distribution over candidates; others are probed as ``tie-aware``."""
 
 
-def imitation_probe(network: nn.Module, samples: Sequence[Sample], loss: str) -> Probe:
+def imitation_probe(network: nn.Module, samples: Sequence[Sample], loss: str, device: str = "cpu") -> Probe:
     """Freeze a float64 copy of a branching network on some samples.
 
     Args:
         network: Takes a batch's tensors; the bipartite network is copied into its twice differentiable form.
         samples: At least one; their features stay float32-rounded, as the network was trained on them.
         loss: Name of the training loss; pairwise and regression losses are probed as ``tie-aware``.
+        device: Where everything is computed, as PyTorch names it.
 
     Raises:
         InputError: If there is no sample.
     """
     if not samples:
         raise InputError("a probe of 0 samples; give at least 1")
-    batches = [to_data(sample) for sample in samples]
+    batches = [to_data(sample).to(device) for sample in samples]
     fused = isinstance(network, BipartiteGCNN) and network.implementation == "fused"
+    network = copy.deepcopy(network).to(device)
     return make_probe(
         network,
         [partial(_logits, batch=_as_double(batch)) for batch in batches],
@@ -59,7 +62,7 @@ def twice_differentiable(network: nn.Module) -> nn.Module:
     if not isinstance(network, BipartiteGCNN) or network.implementation == "reference":
         return network
     with torch.random.fork_rng():
-        twin = BipartiteGCNN(network.config, implementation="reference")
+        twin = BipartiteGCNN(network.config, implementation="reference").to(next(network.parameters()).device)
     twin.load_state_dict(network.state_dict())
     return twin
 
@@ -69,8 +72,9 @@ def candidate_targets(scores: Tensor, loss: str) -> Tensor:
     if loss == "cross-entropy":
         return one_hot(scores.argmax(), len(scores)).double()
     if loss == "listwise":
-        highest = scores.max() if scores.max() > 0 else torch.ones((), dtype=scores.dtype)
-        return log_softmax(scores.double() / highest / LISTWISE_TEMPERATURE, torch.tensor([len(scores)])).exp()
+        highest = scores.max() if scores.max() > 0 else scores.new_ones(())
+        group = torch.tensor([len(scores)], device=scores.device)
+        return log_softmax(scores.double() / highest / LISTWISE_TEMPERATURE, group).exp()
     best = (scores == scores.max()).double()
     return best / best.sum()
 

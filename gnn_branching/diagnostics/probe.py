@@ -64,7 +64,7 @@ class Probe:
     @property
     def sample_index(self) -> Tensor:
         """Sample of each output, int64, (n_outputs,)."""
-        return torch.repeat_interleave(torch.arange(self.n_samples), self.group_sizes)
+        return _group_index(self.group_sizes)
 
     @property
     def block_slices(self) -> tuple[slice, ...]:
@@ -177,16 +177,21 @@ def _unflatten(network: nn.Module, parameters: Tensor) -> dict[str, Tensor]:
     return {name: piece.view_as(p) for (name, p), piece in zip(trainable, pieces, strict=True)}
 
 
+def _group_index(group_sizes: Tensor) -> Tensor:
+    """Return the group of each output, int64, (n_outputs,)."""
+    return torch.arange(len(group_sizes), device=group_sizes.device).repeat_interleave(group_sizes)
+
+
 def group_sum(values: Tensor, group_sizes: Tensor) -> Tensor:
     """Sum a flat vector (or the rows of a matrix) per group, (n_groups, ...)."""
-    index = torch.repeat_interleave(torch.arange(len(group_sizes)), group_sizes)
+    index = _group_index(group_sizes)
     return values.new_zeros(len(group_sizes), *values.shape[1:]).index_add(0, index, values)
 
 
 def log_softmax(outputs: Tensor, group_sizes: Tensor) -> Tensor:
     """Return the log-softmax over each group of a flat vector of logits."""
-    index = torch.repeat_interleave(torch.arange(len(group_sizes)), group_sizes)
-    highest = torch.full((len(group_sizes),), -torch.inf, dtype=outputs.dtype)
+    index = _group_index(group_sizes)
+    highest = outputs.new_full((len(group_sizes),), -torch.inf)
     highest = highest.scatter_reduce(0, index, outputs.detach(), "amax")
     shifted = outputs - highest[index]
     return shifted - group_sum(shifted.exp(), group_sizes).log()[index]

@@ -22,9 +22,9 @@ DIFFERENCE_STEP = 1e-10
 """Length of a difference step relative to 1 + the parameters' norm.
 
 A kink of a ReLU within the step adds its jump over the step's length, and of the millions of units on real samples
-some are always close to theirs. On eight auctions 3e-8 gave 2844 for a sharpness of 6.37 before training, and 3e-10 still
-gave 102 for 41.5 after it, so that no step is safe: whoever uses differences checks them (:mod:`~.curvature`). The
-smaller, the rarer; gradients being float64, rounding stays below 1e-5 of the product."""
+some are always close to theirs. On eight auctions 3e-8 gave 2844 for a sharpness of 6.37 before training, and 3e-10
+still gave 102 for 41.5 after it, so that no step is safe: whoever uses differences checks them (:mod:`~.curvature`).
+The smaller, the rarer; gradients being float64, rounding stays below 1e-5 of the product."""
 
 
 def outputs_of(probe: Probe, parameters: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ def jacobian(probe: Probe, parameters: Tensor) -> Tensor:
     """Return the Jacobian of the logits, (n_outputs, n_parameters), block by block."""
     rows = parameters.new_empty(probe.n_outputs, len(parameters))
     for block, where in enumerate(probe.block_slices):
-        identity = torch.eye(probe.block_sizes[block], dtype=parameters.dtype)
+        identity = torch.eye(probe.block_sizes[block], dtype=parameters.dtype, device=parameters.device)
         rows[where] = _block_pullback(probe, block, parameters, identity)
     return rows
 
@@ -76,8 +76,8 @@ def sample_gradients(probe: Probe, parameters: Tensor) -> Tensor:
     """Return each sample's own loss gradient (unscaled), (n_samples, n_parameters); its mean is the mean loss's."""
     residual = probe.residual(outputs_of(probe, parameters))
     index = probe.sample_index
-    cotangents = torch.zeros(probe.n_samples, probe.n_outputs, dtype=residual.dtype)
-    cotangents[index, torch.arange(probe.n_outputs)] = residual
+    cotangents = residual.new_zeros(probe.n_samples, probe.n_outputs)
+    cotangents[index, torch.arange(probe.n_outputs, device=residual.device)] = residual
     return pullback(probe, parameters, cotangents)
 
 

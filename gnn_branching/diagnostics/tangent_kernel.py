@@ -113,10 +113,10 @@ def kernel_spectrum(probe: Probe, parameters: Tensor, kernel: Tensor) -> Spectru
 def spectrum_of(kernel: Tensor, residual: Tensor, n_forced_null: int = 0) -> Spectrum:
     """Decompose a symmetric positive semidefinite kernel; see :class:`Spectrum`."""
     raw, vectors = torch.linalg.eigh(kernel)
-    values = raw.clamp_min(0.0).numpy()
+    values = raw.clamp_min(0.0).cpu().numpy()
     lambda_max = float(values[-1])
     positive = values > RANK_SAFETY * len(values) * np.finfo(np.float64).eps * lambda_max
-    weights = (vectors.T @ residual).square().numpy()
+    weights = (vectors.T @ residual).square().cpu().numpy()
     total = float(weights.sum())
     shares = values[positive] / values[positive].sum() if positive.any() else np.ones(1)
     low = positive & (values < LOW_MODE_SHARE * lambda_max)
