@@ -17,7 +17,7 @@ from pathlib import Path
 
 from gnn_branching.config import ModelConfig, TrainingConfig
 from gnn_branching.dataset.source import SampleSource, SubsetSource
-from gnn_branching.diagnostics.tracker import ConvergenceTracker, probe_samples
+from gnn_branching.diagnostics.tracking.tracker import ConvergenceTracker, probe_samples
 from gnn_branching.model.network import initial_network
 from gnn_branching.shards import open_dataset
 from gnn_branching.training.loop import train

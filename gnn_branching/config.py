@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from gnn_branching.contracts import CandidateSet, Expert, InputError
+from gnn_branching.contracts import CandidateSet, InputError
 
 STRICT = ConfigDict(extra="forbid")
 Count = Annotated[int, Field(ge=0)]
@@ -23,7 +23,10 @@ Aggregation = Literal["sum", "sqrt", "mean"]
 Graph = Literal["lp", "subproblem"]
 DEGREE_POWER: Mapping[Aggregation, float] = MappingProxyType({"sum": 0.0, "sqrt": 0.5, "mean": 1.0})
 """The sum of messages is divided by this power of their number."""
-Probability = Annotated[float, Field(ge=0, le=1)]
+RETIRED: Mapping[tuple[str, str], object] = MappingProxyType(
+    {("collection", "expert"): "strong-branching", ("training", "augmentation"): "none"}
+)
+"""Keys of earlier versions, with the one value that means what is done now: files written then stay readable."""
 
 
 @dataclass(config=STRICT, frozen=True, slots=True, kw_only=True)
@@ -55,7 +58,6 @@ class CollectionConfig:
         n_train_samples: Samples from training instances.
         n_valid_samples: Samples from validation instances.
         n_test_samples: Samples from test instances.
-        expert: Who labels.
         candidates: The candidate set the expert scores, and the rule will branch on.
         expert_probability: Probability of asking, and following, the expert at a tree node.
         exploration: Who branches otherwise: ``pscost``, or a policy's name or folder (DAgger).
@@ -71,7 +73,6 @@ class CollectionConfig:
     n_train_samples: PositiveCount = 10_000
     n_valid_samples: PositiveCount = 2_000
     n_test_samples: PositiveCount = 2_000
-    expert: Expert = Expert.STRONG_BRANCHING
     candidates: CandidateSet = CandidateSet.LP
     expert_probability: Annotated[float, Field(gt=0, le=1)] = 0.05
     exploration: str = "pscost"
@@ -136,7 +137,6 @@ class TrainingConfig:
         n_machines: Machines of distributed training; above 1, start it with ``torchrun`` or SLURM on each.
         n_loader_workers: Processes that read batches ahead, per training process; 0 reads in between.
         n_prenorm_samples: Training samples the prenorm layers are fitted on; 0 means all.
-        augmentation: Equivalent problems with other features: ``shift`` moves binaries, ``row-scale`` scales rows.
         checkpoint_every_n_batches: Steps between checkpoints within an epoch; 0 means at the end of each epoch only.
         keep_last: Number of most recent checkpoints kept beside the best.
     """
@@ -162,7 +162,6 @@ class TrainingConfig:
     n_threads: Count = 0
     n_loader_workers: Count = 0
     n_prenorm_samples: Count = 1000
-    augmentation: Literal["none", "shift", "row-scale"] = "none"
     checkpoint_every_n_batches: Count = 100
     keep_last: PositiveCount = 2
 
@@ -225,9 +224,19 @@ def parse_config(data: Mapping[str, object], *, source: str) -> ExperimentConfig
         InputError: If a key is unknown or a value is out of range.
     """
     try:
-        return TypeAdapter(ExperimentConfig).validate_python(data)
+        return TypeAdapter(ExperimentConfig).validate_python(without_retired(data))
     except ValidationError as error:
         raise InputError(f"{source}: {_explain(error)}") from None
+
+
+def without_retired(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document without the retired keys whose values ask for nothing else than is done anyway."""
+    kept = dict(data)
+    for (section, key), value in RETIRED.items():
+        inner = kept.get(section)
+        if isinstance(inner, Mapping) and inner.get(key) == value:
+            kept[section] = {name: found for name, found in inner.items() if name != key}
+    return kept
 
 
 def to_mapping(config: object) -> dict[str, object]:

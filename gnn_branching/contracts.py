@@ -15,8 +15,6 @@ IndexArray = NDArray[np.int64]
 
 VarIndex = NewType("VarIndex", int)
 """Position of a variable in the transformed problem (``SCIPvarGetProbindex``): the rows of ``variable_features``."""
-LpPosition = NewType("LpPosition", int)
-"""Position of a column in the current LP; equals the :data:`VarIndex` on every tree node we accept (asserted)."""
 CandidateIndex = NewType("CandidateIndex", int)
 """Position in ``BranchingState.candidates``; what a policy's scores are indexed by."""
 
@@ -99,12 +97,6 @@ class BranchingState:
     def n_candidates(self) -> int:
         """Number of branching candidates."""
         return int(self.candidates.shape[0])
-
-
-class Expert(StrEnum):
-    """Who labels a sample."""
-
-    STRONG_BRANCHING = "strong-branching"
 
 
 class CandidateSet(StrEnum):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gnn_branching.diagnostics.forecast import LEAST_EPOCHS, BackTest, back_test
+from gnn_branching.diagnostics.measures.forecast import LEAST_EPOCHS, BackTest, back_test
 from gnn_branching.model.network import initial_network
 from gnn_branching.training.loop import train
 from gnn_branching.training.outputs import read_metrics

@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 
 from gnn_branching.config import ModelConfig, TrainingConfig
-from gnn_branching.diagnostics.curvature import hessian_top
-from gnn_branching.diagnostics.imitation import imitation_probe
-from gnn_branching.diagnostics.tangent_kernel import tangent_kernel
+from gnn_branching.diagnostics.measures.curvature import hessian_top
+from gnn_branching.diagnostics.measures.imitation import imitation_probe
+from gnn_branching.diagnostics.measures.tangent_kernel import tangent_kernel
 from gnn_branching.durable import write_durably
 from gnn_branching.model.network import BipartiteGCNN, initial_network
 from gnn_branching.provenance import available_cores

@@ -64,3 +64,10 @@ def test_overrides(tmp_path: Path) -> None:
         load_config(path, ["training.batch=3"])
     with pytest.raises(InputError, match=r"none.toml does not exist; start from one in configs/"):
         load_config(tmp_path / "none.toml")
+
+
+def test_files_of_earlier_versions_stay_readable() -> None:
+    old = {"collection": {"expert": "strong-branching", "settings": "default"}, "training": {"augmentation": "none"}}
+    assert parse_config(old, source="old").collection.settings == "default"
+    with pytest.raises(InputError, match=r"unknown key 'training\.augmentation'"):
+        parse_config({"training": {"augmentation": "shift"}}, source="old")

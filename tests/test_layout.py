@@ -65,6 +65,12 @@ WITHOUT_TORCH = {
     "instances",
     "collection",
 }
+ROOMS: dict[str, tuple[str, ...]] = {
+    "evaluation": ("solves", "statistics", "report", "evaluate"),
+    "diagnostics": ("measures", "tracking", "rates", "advice"),
+}
+"""Rooms of a stage, in the order in which data passes them; each may import those before it."""
+MOST_MODULES = 20
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -110,3 +116,54 @@ def test_every_stage_is_listed() -> None:
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(PACKAGE)))
 def test_modules_stay_short(module: Path) -> None:
     assert len(module.read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize("stage_name", ROOMS)
+def test_rooms_are_passed_in_one_direction(stage_name: str) -> None:
+    order = ROOMS[stage_name]
+    for place, room in enumerate(order):
+        folder = PACKAGE / stage_name / room
+        for module in sorted(folder.glob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]:
+            for name in imports(module):
+                parts = name.split(".")
+                if parts[:2] == ["gnn_branching", stage_name] and len(parts) > 2:
+                    assert order.index(parts[2]) <= place, f"{module} imports {name}"
+
+
+def test_no_folder_is_crowded() -> None:
+    folders = {module.parent for module in MODULES}
+    crowded = {str(f.relative_to(PACKAGE)): n for f in folders if (n := len(list(f.glob("*.py")))) > MOST_MODULES}
+    assert not crowded
+
+
+def test_no_module_imports_itself_by_way_of_another() -> None:
+    """No circle among modules, imports within functions left out: those are there so that something loads later."""
+    graph = {name_of(module): eager_imports(module) for module in MODULES}
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " → ".join((*path, name))
+        if name in done or name not in graph:
+            return
+        for following in sorted(graph[name] - {name}):
+            visit(following, (*path, name))
+        done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def name_of(module: Path) -> str:
+    """Return a module's dotted name."""
+    parts = module.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def eager_imports(module: Path) -> set[str]:
+    """Return the modules of this package that a module imports when it is loaded itself."""
+    known, found = {name_of(other) for other in MODULES}, set()
+    for node in ast.parse(module.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("gnn_branching"):
+            parts = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {part if part in known else node.module for part in parts}
+    return found

@@ -42,8 +42,8 @@ def diagnose(
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    from gnn_branching.diagnostics.diagnose import diagnose as measure
-    from gnn_branching.diagnostics.run_folder import TrainedRun
+    from gnn_branching.diagnostics.advice.diagnose import diagnose as measure
+    from gnn_branching.diagnostics.advice.trained_run import TrainedRun
     from gnn_branching.shards import open_dataset
 
     folder = RunFolder(path=run)

@@ -18,7 +18,7 @@ from gnn_branching.counting import counting
 
 if TYPE_CHECKING:
     from gnn_branching.evaluation.evaluate import Evaluation, EvaluationRequest
-    from gnn_branching.evaluation.plan import SolveJob
+    from gnn_branching.evaluation.solves.plan import SolveJob
 
 WIDTH_OF_FILES = 160
 PROGRAMS = ("gnn-branching", "evaluate")
@@ -99,8 +99,8 @@ def evaluate(
         Do crashed and killed solves again.
     """
     from gnn_branching.evaluation.evaluate import EvaluationRequest
-    from gnn_branching.evaluation.plan import ResourceLimits
-    from gnn_branching.evaluation.policies import parse_policy
+    from gnn_branching.evaluation.solves.competitors import parse_policy
+    from gnn_branching.evaluation.solves.plan import ResourceLimits
     from gnn_branching.execution import make_executor
     from gnn_branching.policy import load_policy
 
@@ -162,7 +162,7 @@ def _run(request: EvaluationRequest, folder: Path) -> Evaluation:
 
 def _show(evaluation: Evaluation, folder: Path) -> None:
     """Print what fits a terminal; shout on stderr."""
-    from gnn_branching.evaluation.tables import to_terminal
+    from gnn_branching.evaluation.report.tables import to_terminal
 
     # Not a terminal: a file or a pipe, which no width binds.
     console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
@@ -196,7 +196,7 @@ def report(folders: list[Path], /, *, out: Path | None = None) -> int:
         The page; its Markdown and main picture go beside it, ending in `.md` and `.svg`. `report.html` in the first
         folder by default.
     """
-    from gnn_branching.evaluation.report import write_report
+    from gnn_branching.evaluation.report.write import write_report
 
     for place in folders:
         if not place.is_dir():
@@ -223,7 +223,7 @@ def _instances(
     workers: int | None,
 ) -> tuple[InstanceFile, ...]:
     """Return the instances to solve: generated test instances, or a user's files."""
-    from gnn_branching.evaluation.instance_choice import read_instances
+    from gnn_branching.evaluation.solves.instance_choice import read_instances
     from gnn_branching.execution import make_executor
     from gnn_branching.instances import generate_instances, get_family
 

@@ -98,7 +98,7 @@ def load_rule(name: str, settings: str) -> str | Policy:
 
     if name in SCIP_RULES:
         return name
-    from gnn_branching.evaluation.solving import warm_up
+    from gnn_branching.evaluation.solves.solving import warm_up
     from gnn_branching.policy import load_policy
 
     policy = load_policy(name)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from gnn_branching.contracts import IndexArray, InputError, Sample
+from gnn_branching.contracts import IndexArray, InputError
 from gnn_branching.dataset.data import BranchingData, collate
 from gnn_branching.dataset.source import SampleSource
 from gnn_branching.seeding import generator
@@ -105,34 +104,17 @@ class FixedOrder:
         return place
 
 
-class Augmentation(Protocol):
-    """Turns a sample into an equivalent one."""
-
-    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        """Return another sample of the same label; all chance comes from ``rng``."""
-        ...
-
-
 class _Batches(Dataset[BranchingData | None]):
     """Batch number to batch; reads samples only when asked."""
 
-    def __init__(
-        self, source: SampleSource, order: ShuffledOrder | FixedOrder, share: Share, augmentation: Augmentation | None
-    ) -> None:
+    def __init__(self, source: SampleSource, order: ShuffledOrder | FixedOrder, share: Share) -> None:
         self._source = source
         self._order = order
         self._share = share
-        self._augmentation = augmentation
 
     def __getitem__(self, step: int) -> BranchingData | None:
-        samples = [self._sample(place) for place in self._order.places(step, self._share)]
+        samples = [self._source[self._order.index(place)] for place in self._order.places(step, self._share)]
         return collate(samples) if samples else None
-
-    def _sample(self, place: int) -> Sample:
-        sample = self._source[self._order.index(place)]
-        if self._augmentation is None:
-            return sample
-        return self._augmentation(sample, generator(self._order.seed, "augment", place))
 
 
 class BatchStream:
@@ -146,7 +128,6 @@ class BatchStream:
         share: This process's part of every batch.
         n_workers: Processes that read ahead; 0 reads in this process. The batches are the same.
         pin_memory: Whether to hand out page-locked tensors, for copies to a GPU.
-        augmentation: Applied to every sample, each time with chance of its own.
     """
 
     def __init__(
@@ -159,11 +140,10 @@ class BatchStream:
         share: Share | None = None,
         n_workers: int = 0,
         pin_memory: bool = False,
-        augmentation: Augmentation | None = None,
     ) -> None:
         self._steps = range(start, stop)
         self._loader: DataLoader[BranchingData | None] = DataLoader(
-            _Batches(source, order, share or Share(), augmentation),
+            _Batches(source, order, share or Share()),
             batch_size=None,
             sampler=self._steps,
             num_workers=n_workers,

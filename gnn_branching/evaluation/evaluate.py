@@ -8,29 +8,25 @@ from pathlib import Path
 
 from gnn_branching.contracts import InputError, InstanceFile, SolveRecord
 from gnn_branching.durable import exclusive, remove_partial_files, write_durably
-from gnn_branching.evaluation.agreement import Disagreement
-from gnn_branching.evaluation.guard import SCIP_SOLVER
-from gnn_branching.evaluation.optima import known_optima
-from gnn_branching.evaluation.plan import (
+from gnn_branching.evaluation.report.sources import read_sources
+from gnn_branching.evaluation.report.tables import Table, to_csv, to_latex, to_markdown
+from gnn_branching.evaluation.report.write import REPORT_FILE, Report, comparison_pictures, make_report
+from gnn_branching.evaluation.solves.guard import SCIP_SOLVER
+from gnn_branching.evaluation.solves.known_optima import known_optima
+from gnn_branching.evaluation.solves.leavings import Conditions, write_conditions, write_optima
+from gnn_branching.evaluation.solves.plan import (
     BASELINE_RULE,
     PolicySpec,
     ResourceLimits,
     SolveJob,
     build_plan,
 )
-from gnn_branching.evaluation.recordings import AGREEMENT_FOLDER, TREES_FOLDER, record_agreements, record_trees
-from gnn_branching.evaluation.report import REPORT_FILE, Report, comparison_pictures, make_report
-from gnn_branching.evaluation.results import RESULTS_FILE, write_results
-from gnn_branching.evaluation.runner import RunnerOptions, run_plan
-from gnn_branching.evaluation.sources import (
-    Conditions,
-    read_sources,
-    write_conditions,
-    write_optima,
-)
-from gnn_branching.evaluation.store import RowStore
-from gnn_branching.evaluation.summary import SUMMARY_FILE, flat_figures, summary_lines, write_summary
-from gnn_branching.evaluation.tables import Table, to_csv, to_latex, to_markdown
+from gnn_branching.evaluation.solves.recordings import AGREEMENT_FOLDER, TREES_FOLDER, record_agreements, record_trees
+from gnn_branching.evaluation.solves.results import RESULTS_FILE, write_results
+from gnn_branching.evaluation.solves.runner import RunnerOptions, run_plan
+from gnn_branching.evaluation.solves.store import RowStore
+from gnn_branching.evaluation.statistics.disagreement import Disagreement
+from gnn_branching.evaluation.statistics.summary import SUMMARY_FILE, flat_figures, summary_lines, write_summary
 from gnn_branching.execution.protocol import Executor
 from gnn_branching.provenance import available_cores
 

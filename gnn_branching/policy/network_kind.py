@@ -61,8 +61,8 @@ class NetworkKind:
     def fit(self, request: FitRequest) -> FittedPolicy:
         """Train, or go on with a training that was interrupted."""
         from gnn_branching.dataset.source import seen_as
-        from gnn_branching.diagnostics.early_stop import PlStarRule
-        from gnn_branching.diagnostics.tracker import ConvergenceTracker, probe_samples
+        from gnn_branching.diagnostics.tracking.early_stop import PlStarRule
+        from gnn_branching.diagnostics.tracking.tracker import ConvergenceTracker, probe_samples
         from gnn_branching.training.loop import is_first_process, train
 
         config, graph = request.config, request.config.model.graph
@@ -141,7 +141,7 @@ def pack_network(network: nn.Module, config: ExperimentConfig) -> FittedPolicy:
 def _with_measured_rate(request: FitRequest, network: nn.Module) -> tuple[ExperimentConfig, dict[str, float]]:
     """Return the configuration with the measured learning rate, and the figures of the measurement."""
     from gnn_branching.dataset.source import seen_as
-    from gnn_branching.diagnostics.stored_rate import stored_or_measured_rate
+    from gnn_branching.diagnostics.rates.stored_rate import stored_or_measured_rate
 
     print("measuring a learning rate (once; it is kept in the run folder)", file=sys.stderr)
     config = request.config

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from gnn_branching.contracts import FloatArray
-from gnn_branching.diagnostics.finding import Verdict
-from gnn_branching.diagnostics.picture import Curve, Panel, draw
+from gnn_branching.diagnostics.advice.picture import Curve, Panel, draw
+from gnn_branching.diagnostics.measures.finding import Verdict
 from gnn_branching.theory.report import TheoryCheck, TheoryReport, above, below, exactly, write_report
 
 CLAIM = "Gradient descent on a wide two-layer ReLU network converges linearly at the rate set by the limit kernel's λ0."

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gnn_branching.diagnostics.finding import Verdict
-from gnn_branching.diagnostics.picture import Curve, Panel, draw
+from gnn_branching.diagnostics.advice.picture import Curve, Panel, draw
+from gnn_branching.diagnostics.measures.finding import Verdict
 from gnn_branching.theory.report import TheoryCheck, TheoryReport, above, below, write_report
 
 CLAIM = "A bipartite graph network imitates strong branching; reproduced by `train-policy` and `evaluate`."

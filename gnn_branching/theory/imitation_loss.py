@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from gnn_branching.contracts import FloatArray
-from gnn_branching.diagnostics.curvature import gauss_newton_bound, gauss_newton_top
-from gnn_branching.diagnostics.finding import Verdict
-from gnn_branching.diagnostics.polyak import LocalRatio, local_ratio
-from gnn_branching.diagnostics.probe import LossKind, Probe, log_softmax, make_probe
-from gnn_branching.diagnostics.products import gradient, outputs_of
-from gnn_branching.diagnostics.tangent_kernel import Spectrum, kernel_spectrum, tangent_kernel
+from gnn_branching.diagnostics.measures.curvature import gauss_newton_bound, gauss_newton_top
+from gnn_branching.diagnostics.measures.finding import Verdict
+from gnn_branching.diagnostics.measures.polyak import LocalRatio, local_ratio
+from gnn_branching.diagnostics.measures.probe import LossKind, Probe, log_softmax, make_probe
+from gnn_branching.diagnostics.measures.products import gradient, outputs_of
+from gnn_branching.diagnostics.measures.tangent_kernel import Spectrum, kernel_spectrum, tangent_kernel
 from gnn_branching.theory.report import TheoryCheck, above, below
 
 GROUPS = (3, 5, 2, 4, 6)

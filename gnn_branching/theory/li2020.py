@@ -20,8 +20,8 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import nnls
 
 from gnn_branching.contracts import FloatArray
-from gnn_branching.diagnostics.finding import Verdict
-from gnn_branching.diagnostics.picture import Curve, Panel, draw
+from gnn_branching.diagnostics.advice.picture import Curve, Panel, draw
+from gnn_branching.diagnostics.measures.finding import Verdict
 from gnn_branching.theory.report import (
     TheoryCheck,
     TheoryReport,

@@ -19,12 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from gnn_branching.contracts import FloatArray
-from gnn_branching.diagnostics.finding import Finding, Verdict
-from gnn_branching.diagnostics.picture import Curve, Panel, draw
-from gnn_branching.diagnostics.polyak import descent_step, local_ratio, pl_ball, sandwich, segment_smoothness
-from gnn_branching.diagnostics.probe import LossKind, Probe, make_probe
-from gnn_branching.diagnostics.products import gradient, jacobian_product, outputs_of
-from gnn_branching.diagnostics.tangent_kernel import kernel_spectrum, tangent_kernel
+from gnn_branching.diagnostics.advice.picture import Curve, Panel, draw
+from gnn_branching.diagnostics.measures.finding import Finding, Verdict
+from gnn_branching.diagnostics.measures.polyak import descent_step, local_ratio, pl_ball, sandwich, segment_smoothness
+from gnn_branching.diagnostics.measures.probe import LossKind, Probe, make_probe
+from gnn_branching.diagnostics.measures.products import gradient, jacobian_product, outputs_of
+from gnn_branching.diagnostics.measures.tangent_kernel import kernel_spectrum, tangent_kernel
 from gnn_branching.theory.imitation_loss import imitation_checks
 from gnn_branching.theory.minibatch import minibatch_checks
 from gnn_branching.theory.report import TheoryCheck, TheoryReport, above, below, exactly, write_report

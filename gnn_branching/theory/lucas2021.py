@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from gnn_branching.contracts import FloatArray
-from gnn_branching.diagnostics.finding import Verdict
-from gnn_branching.diagnostics.interpolation import (
+from gnn_branching.diagnostics.advice.picture import Curve, Panel, draw
+from gnn_branching.diagnostics.measures.finding import Verdict
+from gnn_branching.diagnostics.measures.interpolation import (
     Interpolation,
     decreasing_distance,
     finite_tangents,
@@ -27,9 +28,8 @@ from gnn_branching.diagnostics.interpolation import (
     largest_rise,
     monotone,
 )
-from gnn_branching.diagnostics.picture import Curve, Panel, draw
-from gnn_branching.diagnostics.probe import LossKind, Probe, make_probe
-from gnn_branching.diagnostics.products import gradient
+from gnn_branching.diagnostics.measures.probe import LossKind, Probe, make_probe
+from gnn_branching.diagnostics.measures.products import gradient
 from gnn_branching.theory.report import TheoryCheck, TheoryReport, above, below, exactly, write_report
 
 CLAIM = (

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gnn_branching.contracts import FloatArray
-from gnn_branching.diagnostics.finding import Verdict
+from gnn_branching.diagnostics.measures.finding import Verdict
 from gnn_branching.theory.report import TheoryCheck, above, below
 
 N_SAMPLES, N_DIMENSIONS = 400, 8

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -14,55 +16,45 @@ from gnn_branching.theory import du2018, gasse2019, li2020, liu2020, lucas2021, 
 from gnn_branching.theory.report import TheoryReport
 
 
+class Experiment(Protocol):
+    """One reproduction, set up."""
+
+    def run(self, out: Path) -> TheoryReport:
+        """Reproduce the claim; pictures and figures go to ``out``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paper:
     """One reproduction.
 
     Args:
         claim: The claim, in one sentence.
-        faults: Names of the deliberate faults it can be given; its report must fail under each.
-        reproduce: Takes the output folder, the seed and the name of a fault (``none`` for none).
+        fault: The deliberate faults it can be given, none first; its report must fail under each other one.
+        experiment: Takes the seed and the fault.
     """
 
     claim: str
-    faults: tuple[str, ...]
-    reproduce: Callable[[Path, int, str], TheoryReport]
+    fault: type[StrEnum]
+    experiment: Callable[..., Experiment]
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Names of the deliberate faults."""
+        return tuple(self.fault)[1:]
 
 
 PAPERS: Mapping[str, Paper] = MappingProxyType(
     {
-        "liu2020": Paper(
-            claim=liu2020.CLAIM,
-            faults=tuple(liu2020.Fault)[1:],
-            reproduce=lambda out, seed, fault: liu2020.Experiment(seed=seed, fault=liu2020.Fault(fault)).run(out),
-        ),
-        "du2018": Paper(
-            claim=du2018.CLAIM,
-            faults=tuple(du2018.Fault)[1:],
-            reproduce=lambda out, seed, fault: du2018.Experiment(seed=seed, fault=du2018.Fault(fault)).run(out),
-        ),
-        "lucas2021": Paper(
-            claim=lucas2021.CLAIM,
-            faults=tuple(lucas2021.Fault)[1:],
-            reproduce=lambda out, seed, fault: lucas2021.Experiment(seed=seed, fault=lucas2021.Fault(fault)).run(out),
-        ),
-        "li2020": Paper(
-            claim=li2020.CLAIM,
-            faults=tuple(li2020.Fault)[1:],
-            reproduce=lambda out, seed, fault: li2020.Experiment(seed=seed, fault=li2020.Fault(fault)).run(out),
-        ),
-        "senen-cerda2020": Paper(
-            claim=senen_cerda2020.CLAIM,
-            faults=tuple(senen_cerda2020.Fault)[1:],
-            reproduce=lambda out, seed, fault: senen_cerda2020.Experiment(
-                seed=seed, fault=senen_cerda2020.Fault(fault)
-            ).run(out),
-        ),
-        "gasse2019": Paper(
-            claim=gasse2019.CLAIM,
-            faults=tuple(gasse2019.Fault)[1:],
-            reproduce=lambda out, seed, fault: gasse2019.Experiment(seed=seed, fault=gasse2019.Fault(fault)).run(out),
-        ),
+        name: Paper(claim=module.CLAIM, fault=module.Fault, experiment=module.Experiment)
+        for name, module in (
+            ("liu2020", liu2020),
+            ("du2018", du2018),
+            ("lucas2021", lucas2021),
+            ("li2020", li2020),
+            ("senen-cerda2020", senen_cerda2020),
+            ("gasse2019", gasse2019),
+        )
     }
 )
 """Every paper, in the order in which ``theory --all`` runs them."""
@@ -86,5 +78,6 @@ def run(paper: str, out: Path, seed: int = 0, fault: str = "none") -> TheoryRepo
     if fault not in allowed:
         raise InputError(f"unknown fault {fault!r} of {paper}: choose one of {', '.join(allowed)}")
     out.mkdir(parents=True, exist_ok=True)
+    experiment = PAPERS[paper].experiment(seed=seed, fault=PAPERS[paper].fault(fault))
     with threadpool_limits(limits=1):
-        return PAPERS[paper].reproduce(out, seed, fault)
+        return experiment.run(out)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from gnn_branching.diagnostics.finding import Finding, Verdict, at_least, at_most
+from gnn_branching.diagnostics.measures.finding import Finding, Verdict, at_least, at_most
 
 
 class Relation(StrEnum):

@@ -13,6 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from gnn_branching.config import without_retired
 from gnn_branching.contracts import InputError
 from gnn_branching.durable import PARTIAL_SUFFIX, write_durably
 from gnn_branching.training.progress import Progress
@@ -72,7 +73,8 @@ class CheckpointFolder:
         if not steps:
             return None
         tensors, metadata = _read(steps[-1])
-        _require_equal(json.loads(metadata["fingerprint"]), fingerprint, self.path)
+        known = without_retired({"training": json.loads(metadata["fingerprint"])})["training"]
+        _require_equal(known, fingerprint, self.path)
         network.load_state_dict(_with_prefix(tensors, _NETWORK))
         _unflatten(optimizer, _with_prefix(tensors, _OPTIMIZER))
         return Progress.from_json(metadata["progress"])

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from gnn_branching.config import TrainingConfig
 from gnn_branching.contracts import InputError
-from gnn_branching.dataset.augment import get_augmentation
 from gnn_branching.dataset.data import BranchingData
 from gnn_branching.dataset.loader import BatchStream, FixedOrder, Share, ShuffledOrder
 from gnn_branching.dataset.source import SampleSource
@@ -42,7 +41,7 @@ class TrainingJob:
         train_source: Training samples.
         valid_source: Validation samples.
         config: How to train.
-        seed: Root of shuffling, dropout and augmentation.
+        seed: Root of shuffling and dropout.
         run_folder: Where everything goes.
         callbacks: Listeners; only those of the first process are called.
     """
@@ -138,7 +137,7 @@ class Session:
         stop = (start // self._n_batches + 1) * self._n_batches
         every = self._config.checkpoint_every_n_batches
         clock = time.perf_counter()
-        for batch in self._stream(self._job.train_source, self._order, start, stop, augment=True):
+        for batch in self._stream(self._job.train_source, self._order, start, stop):
             self._step(batch)
             if every and progress.step % every == 0 and progress.step < stop:
                 self._save()
@@ -179,7 +178,7 @@ class Session:
         order = FixedOrder(len(self._job.valid_source), self._config.valid_batch_size)
         return validate(
             self._wrapped,
-            self._stream(self._job.valid_source, order, 0, order.n_batches, augment=False),
+            self._stream(self._job.valid_source, order, 0, order.n_batches),
             self._loss,
             device=self._fabric.device,
             sum_over_processes=lambda totals: self._reduce(totals, "sum"),
@@ -236,9 +235,7 @@ class Session:
     def _rate(self, step: int) -> float:
         return learning_rate(self._config, step=step, n_steps=self._n_steps, n_drops=self._progress.n_drops)
 
-    def _stream(
-        self, source: SampleSource, order: ShuffledOrder | FixedOrder, start: int, stop: int, *, augment: bool
-    ) -> BatchStream:
+    def _stream(self, source: SampleSource, order: ShuffledOrder | FixedOrder, start: int, stop: int) -> BatchStream:
         return BatchStream(
             source,
             order,
@@ -247,7 +244,6 @@ class Session:
             share=self._share,
             n_workers=self._config.n_loader_workers,
             pin_memory=self._fabric.device.type == "cuda",
-            augmentation=get_augmentation(self._config.augmentation) if augment else None,
         )
 
     def _plan(self) -> TrainingPlan:

@@ -103,21 +103,6 @@ def test_reading_ahead_changes_nothing() -> None:
     assert all(equal(a, b) for a, b in zip(here, ahead, strict=True))
 
 
-def test_augmentation_is_a_function_of_the_place() -> None:
-    def augment(sample: Sample, rng: np.random.Generator) -> Sample:
-        return Sample(state=sample.state, scores=sample.scores + rng.random(), origin=sample.origin)
-
-    def scores(start: int) -> list[torch.Tensor]:
-        order = ShuffledOrder(4, 2, seed=0)
-        stream = BatchStream(random_source(4), order, start=start, stop=4, augmentation=augment)
-        return [batch.scores for batch in stream]
-
-    plain = [batch.scores for batch in training_batches(random_source(4), batch_size=2, seed=0, n_batches=4)]
-    augmented = scores(0)
-    assert not any(torch.equal(a, b) for a, b in zip(plain, augmented, strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(augmented[2:], scores(2), strict=True))
-
-
 class MadeOnDemand:
     """Large samples that exist only while somebody holds them."""
 

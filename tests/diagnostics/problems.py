@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from gnn_branching.diagnostics.probe import LossKind, Probe, make_probe
+from gnn_branching.diagnostics.measures.probe import LossKind, Probe, make_probe
 
 GROUPS = (3, 1, 5, 2)
 

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from gnn_branching.diagnostics import advice
-from gnn_branching.diagnostics.dropout import DropoutGap
-from gnn_branching.diagnostics.forecast import back_test, forecast
-from gnn_branching.diagnostics.interpolation import Interpolation
-from gnn_branching.diagnostics.irreducible import IrreducibleLoss
-from gnn_branching.diagnostics.linearity import Linearity
-from gnn_branching.diagnostics.noise import NoiseScale
-from gnn_branching.diagnostics.polyak import LocalRatio
-from gnn_branching.diagnostics.tangent_kernel import Spectrum
+from gnn_branching.diagnostics.advice import recommendations as advice
+from gnn_branching.diagnostics.measures.dropout import DropoutGap
+from gnn_branching.diagnostics.measures.forecast import back_test, forecast
+from gnn_branching.diagnostics.measures.interpolation import Interpolation
+from gnn_branching.diagnostics.measures.irreducible import IrreducibleLoss
+from gnn_branching.diagnostics.measures.linearity import Linearity
+from gnn_branching.diagnostics.measures.noise import NoiseScale
+from gnn_branching.diagnostics.measures.polyak import LocalRatio
+from gnn_branching.diagnostics.measures.tangent_kernel import Spectrum
 
 FLOOR = IrreducibleLoss(tie_entropy=0.1, floor=0.2, tied_share=0.5, merged_share=0.25, n_samples=8)
 FAR = LocalRatio(loss=1.0, floor=0.1, gradient_norm=1.0)

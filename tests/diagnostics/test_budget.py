@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gnn_branching.diagnostics.budget import SHARES, ProbeBudget, ProbeKind
+from gnn_branching.diagnostics.tracking.budget import SHARES, ProbeBudget, ProbeKind
 
 
 class Clock:

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from gnn_branching.config import TrainingConfig
-from gnn_branching.diagnostics import products
-from gnn_branching.diagnostics.curvature import (
+from gnn_branching.diagnostics.measures import products
+from gnn_branching.diagnostics.measures.curvature import (
     TopEigenpair,
     gauss_newton_bound,
     gauss_newton_from_kernel,
@@ -21,11 +21,11 @@ from gnn_branching.diagnostics.curvature import (
     preconditioned_top,
     verified,
 )
-from gnn_branching.diagnostics.finding import Verdict
-from gnn_branching.diagnostics.imitation import imitation_probe
-from gnn_branching.diagnostics.probe import LossKind, Probe, make_probe
-from gnn_branching.diagnostics.products import outputs_of
-from gnn_branching.diagnostics.tangent_kernel import kernel_spectrum, tangent_kernel
+from gnn_branching.diagnostics.measures.finding import Verdict
+from gnn_branching.diagnostics.measures.imitation import imitation_probe
+from gnn_branching.diagnostics.measures.probe import LossKind, Probe, make_probe
+from gnn_branching.diagnostics.measures.products import outputs_of
+from gnn_branching.diagnostics.measures.tangent_kernel import kernel_spectrum, tangent_kernel
 from gnn_branching.shards import open_dataset
 from gnn_branching.training.loop import train
 from tests.diagnostics.problems import dense_hessian, dense_jacobian, problem

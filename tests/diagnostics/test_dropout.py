@@ -3,9 +3,9 @@ import pytest
 import torch
 from torch import nn
 
-from gnn_branching.diagnostics.dropout import DropoutGap, dropout_gap
-from gnn_branching.diagnostics.finding import Verdict
-from gnn_branching.diagnostics.probe import LossKind, Probe, make_probe
+from gnn_branching.diagnostics.measures.dropout import DropoutGap, dropout_gap
+from gnn_branching.diagnostics.measures.finding import Verdict
+from gnn_branching.diagnostics.measures.probe import LossKind, Probe, make_probe
 from tests.diagnostics.problems import problem
 
 

@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from gnn_branching.diagnostics.early_stop import PlStarRule, stopping_epoch
+from gnn_branching.diagnostics.tracking.early_stop import PlStarRule, stopping_epoch
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from gnn_branching.diagnostics.finding import Finding, Verdict, at_least, at_most
+from gnn_branching.diagnostics.measures.finding import Finding, Verdict, at_least, at_most
 
 
 def test_comparisons() -> None:

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from gnn_branching.diagnostics.forecast import Law, back_test, forecast, pl_star_steps
+from gnn_branching.diagnostics.measures.forecast import Law, back_test, forecast, pl_star_steps
 
 
 def test_exact_laws_are_recovered() -> None:

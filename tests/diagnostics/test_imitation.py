@@ -6,8 +6,13 @@ from gnn_branching.config import ModelConfig
 from gnn_branching.contracts import InputError
 from gnn_branching.dataset.data import collate
 from gnn_branching.dataset.synthetic import random_source
-from gnn_branching.diagnostics import imitation
-from gnn_branching.diagnostics.imitation import PROBED_LOSSES, imitation_probe, twice_differentiable, within_memory
+from gnn_branching.diagnostics.measures import imitation
+from gnn_branching.diagnostics.measures.imitation import (
+    PROBED_LOSSES,
+    imitation_probe,
+    twice_differentiable,
+    within_memory,
+)
 from gnn_branching.model.network import BipartiteGCNN
 from gnn_branching.training.losses import get_loss
 

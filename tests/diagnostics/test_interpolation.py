@@ -3,8 +3,8 @@ import math
 import numpy as np
 import torch
 
-from gnn_branching.diagnostics.finding import Verdict
-from gnn_branching.diagnostics.interpolation import (
+from gnn_branching.diagnostics.measures.finding import Verdict
+from gnn_branching.diagnostics.measures.interpolation import (
     decreasing_distance,
     finite_tangents,
     gauss_length,
@@ -12,7 +12,7 @@ from gnn_branching.diagnostics.interpolation import (
     largest_rise,
     monotone,
 )
-from gnn_branching.diagnostics.probe import LossKind
+from gnn_branching.diagnostics.measures.probe import LossKind
 from tests.diagnostics.problems import problem
 
 

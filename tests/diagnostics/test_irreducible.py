@@ -9,10 +9,10 @@ from gnn_branching.config import ModelConfig
 from gnn_branching.contracts import BranchingState, Sample
 from gnn_branching.dataset.data import to_data
 from gnn_branching.dataset.synthetic import random_sample
-from gnn_branching.diagnostics.finding import Verdict
-from gnn_branching.diagnostics.imitation import imitation_probe
-from gnn_branching.diagnostics.irreducible import candidate_colours, irreducible_loss, tie_targets
-from gnn_branching.diagnostics.products import gradient, outputs_of
+from gnn_branching.diagnostics.measures.finding import Verdict
+from gnn_branching.diagnostics.measures.imitation import imitation_probe
+from gnn_branching.diagnostics.measures.irreducible import candidate_colours, irreducible_loss, tie_targets
+from gnn_branching.diagnostics.measures.products import gradient, outputs_of
 from gnn_branching.model.network import BipartiteGCNN
 
 

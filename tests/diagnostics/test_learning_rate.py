@@ -9,8 +9,9 @@ from gnn_branching.config import ModelConfig, TrainingConfig
 from gnn_branching.dataset.data import collate
 from gnn_branching.dataset.source import SubsetSource
 from gnn_branching.dataset.synthetic import random_source
-from gnn_branching.diagnostics.curvature import hessian_top
-from gnn_branching.diagnostics.learning_rate import (
+from gnn_branching.diagnostics.measures.curvature import hessian_top
+from gnn_branching.diagnostics.measures.products import gradient, outputs_of
+from gnn_branching.diagnostics.rates.learning_rate import (
     GRID_FACTOR,
     GRID_SIZE,
     HIGHEST_RATE,
@@ -22,7 +23,6 @@ from gnn_branching.diagnostics.learning_rate import (
     race,
     rate_grid,
 )
-from gnn_branching.diagnostics.products import gradient, outputs_of
 from gnn_branching.model.network import BipartiteGCNN
 from tests.diagnostics.problems import linear_square_problem
 

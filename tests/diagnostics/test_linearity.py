@@ -3,10 +3,16 @@ import math
 import numpy as np
 import torch
 
-from gnn_branching.diagnostics.finding import Verdict
-from gnn_branching.diagnostics.linearity import Regime, kernel_change, linearisation_error, linearity, target_alignment
-from gnn_branching.diagnostics.probe import LossKind, Probe
-from gnn_branching.diagnostics.tangent_kernel import tangent_kernel
+from gnn_branching.diagnostics.measures.finding import Verdict
+from gnn_branching.diagnostics.measures.linearity import (
+    Regime,
+    kernel_change,
+    linearisation_error,
+    linearity,
+    target_alignment,
+)
+from gnn_branching.diagnostics.measures.probe import LossKind, Probe
+from gnn_branching.diagnostics.measures.tangent_kernel import tangent_kernel
 from tests.diagnostics.problems import linear_square_problem, problem
 
 

@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from gnn_branching.diagnostics.noise import noise_scale, noise_scale_of
-from gnn_branching.diagnostics.probe import LossKind
+from gnn_branching.diagnostics.measures.noise import noise_scale, noise_scale_of
+from gnn_branching.diagnostics.measures.probe import LossKind
 from tests.diagnostics.problems import problem
 
 

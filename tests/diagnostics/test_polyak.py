@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from gnn_branching.diagnostics.finding import Verdict
-from gnn_branching.diagnostics.polyak import (
+from gnn_branching.diagnostics.measures.finding import Verdict
+from gnn_branching.diagnostics.measures.polyak import (
     LocalRatio,
     descent_step,
     local_ratio,
@@ -15,9 +15,9 @@ from gnn_branching.diagnostics.polyak import (
     segment_smoothness,
     target_entropy,
 )
-from gnn_branching.diagnostics.probe import LossKind
-from gnn_branching.diagnostics.products import gradient, outputs_of
-from gnn_branching.diagnostics.tangent_kernel import kernel_spectrum, tangent_kernel
+from gnn_branching.diagnostics.measures.probe import LossKind
+from gnn_branching.diagnostics.measures.products import gradient, outputs_of
+from gnn_branching.diagnostics.measures.tangent_kernel import kernel_spectrum, tangent_kernel
 from tests.diagnostics.problems import linear_square_problem, problem
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from gnn_branching.diagnostics.probe import LossKind, flat_parameters, group_sum, log_softmax, make_probe
-from gnn_branching.diagnostics.products import gradient, hessian_product
+from gnn_branching.diagnostics.measures.probe import LossKind, flat_parameters, group_sum, log_softmax, make_probe
+from gnn_branching.diagnostics.measures.products import gradient, hessian_product
 from tests.diagnostics.problems import GROUPS, problem, total_loss
 
 

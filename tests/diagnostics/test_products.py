@@ -7,10 +7,10 @@ import torch
 from gnn_branching.config import ModelConfig
 from gnn_branching.dataset.data import collate
 from gnn_branching.dataset.synthetic import random_source
-from gnn_branching.diagnostics.curvature import gauss_newton_top, hessian_top
-from gnn_branching.diagnostics.imitation import imitation_probe, twice_differentiable
-from gnn_branching.diagnostics.probe import LossKind, Probe
-from gnn_branching.diagnostics.products import (
+from gnn_branching.diagnostics.measures.curvature import gauss_newton_top, hessian_top
+from gnn_branching.diagnostics.measures.imitation import imitation_probe, twice_differentiable
+from gnn_branching.diagnostics.measures.probe import LossKind, Probe
+from gnn_branching.diagnostics.measures.products import (
     gauss_newton_product,
     gradient,
     hessian_difference,
@@ -21,7 +21,7 @@ from gnn_branching.diagnostics.products import (
     outputs_of,
     sample_gradients,
 )
-from gnn_branching.diagnostics.tangent_kernel import tangent_kernel
+from gnn_branching.diagnostics.measures.tangent_kernel import tangent_kernel
 from gnn_branching.model.network import BipartiteGCNN
 from tests.diagnostics.problems import dense_hessian, dense_jacobian, problem, total_loss
 
@@ -88,7 +88,7 @@ def test_curvature_and_kernel_equal_curvlinops() -> None:
 
 
 def _classifier_probe(module: torch.nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> Probe:
-    from gnn_branching.diagnostics.probe import make_probe
+    from gnn_branching.diagnostics.measures.probe import make_probe
 
     targets = torch.nn.functional.one_hot(labels, 3).double().flatten()
     return make_probe(module, [lambda m: m(inputs).flatten()], targets, torch.full((len(inputs),), 3))

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from gnn_branching.diagnostics import tangent_kernel as module
-from gnn_branching.diagnostics.probe import LossKind
-from gnn_branching.diagnostics.products import outputs_of
-from gnn_branching.diagnostics.tangent_kernel import (
+from gnn_branching.diagnostics.measures import tangent_kernel as module
+from gnn_branching.diagnostics.measures.probe import LossKind
+from gnn_branching.diagnostics.measures.products import outputs_of
+from gnn_branching.diagnostics.measures.tangent_kernel import (
     kernel_spectrum,
     project,
     sample_kernel,

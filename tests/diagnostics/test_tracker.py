@@ -14,14 +14,14 @@ from gnn_branching.contracts import InputError
 from gnn_branching.dataset.data import collate
 from gnn_branching.dataset.source import MemorySource
 from gnn_branching.dataset.synthetic import random_sample
-from gnn_branching.diagnostics.budget import ProbeKind
-from gnn_branching.diagnostics.curvature import hessian_top
-from gnn_branching.diagnostics.diagnose import diagnose
-from gnn_branching.diagnostics.early_stop import GradientProbe, PlStarRule
-from gnn_branching.diagnostics.finding import Verdict
-from gnn_branching.diagnostics.probe import flat_parameters
-from gnn_branching.diagnostics.run_folder import TrainedRun, adam_second_moments
-from gnn_branching.diagnostics.tracker import (
+from gnn_branching.diagnostics.advice.diagnose import diagnose
+from gnn_branching.diagnostics.advice.trained_run import TrainedRun, adam_second_moments
+from gnn_branching.diagnostics.measures.curvature import hessian_top
+from gnn_branching.diagnostics.measures.finding import Verdict
+from gnn_branching.diagnostics.measures.probe import flat_parameters
+from gnn_branching.diagnostics.tracking.budget import ProbeKind
+from gnn_branching.diagnostics.tracking.early_stop import GradientProbe, PlStarRule
+from gnn_branching.diagnostics.tracking.tracker import (
     ConvergenceTracker,
     ProbeRecord,
     initial_parameters,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from gnn_branching.contracts import InstanceFile
-from gnn_branching.evaluation.plan import PolicySpec, ResourceLimits, SolveJob, build_plan
+from gnn_branching.evaluation.solves.plan import PolicySpec, ResourceLimits, SolveJob, build_plan
 
 
 def toy_instance(name: str, *, behaviour: str = "toys", size: str = "easy") -> InstanceFile:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from gnn_branching.contracts import FEATURE_SCHEMA, BranchingState, CandidateSet, FloatArray, SolveFigures
-from gnn_branching.evaluation import solving
-from gnn_branching.evaluation.plan import SolveJob
+from gnn_branching.evaluation.solves import solving
+from gnn_branching.evaluation.solves.plan import SolveJob
 
 
 class FirstCandidate:

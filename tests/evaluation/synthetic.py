@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from records import solved
 
 from gnn_branching.contracts import AgreementRecord, RuleStatistics, SolveRecord, SolveStatus, TreeNodeRecord
-from gnn_branching.evaluation.results import write_results
-from gnn_branching.evaluation.sources import (
+from gnn_branching.evaluation.solves.leavings import (
     Conditions,
     PolicyAgreement,
     TreeEntry,
@@ -21,7 +20,8 @@ from gnn_branching.evaluation.sources import (
     write_conditions,
     write_tree_index,
 )
-from gnn_branching.evaluation.trees import write_tree
+from gnn_branching.evaluation.solves.results import write_results
+from gnn_branching.evaluation.solves.trees import write_tree
 
 TIME_LIMIT = 60.0
 FACTORS = {"relpscost": 1.0, "pscost": 0.8, "gcnn": 0.6, "random": 3.5}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gnn_branching.contracts import AgreementRecord
-from gnn_branching.evaluation.accuracy import (
+from gnn_branching.evaluation.statistics.branching_agreement import (
     agreement_by_depth,
     overall_agreement,
     wilson_interval,

@@ -7,8 +7,8 @@ import pytest
 from records import failed, solved
 
 from gnn_branching.contracts import InputError, SolveStatus
-from gnn_branching.evaluation.agreement import find_disagreements
-from gnn_branching.evaluation.optima import KnownStatus, instance_stem, known_optima, read_sol, read_solu
+from gnn_branching.evaluation.solves.known_optima import KnownStatus, instance_stem, known_optima, read_sol, read_solu
+from gnn_branching.evaluation.statistics.disagreement import find_disagreements
 
 TIME_LIMIT = SolveStatus.TIME_LIMIT
 

@@ -23,10 +23,10 @@ from gnn_branching.contracts import InputError
 from gnn_branching.durable import exclusive
 from gnn_branching.evaluation.evaluate import LOCKED_WORK, EvaluationRequest
 from gnn_branching.evaluation.evaluate import evaluate as run_evaluation
-from gnn_branching.evaluation.instance_choice import read_instances
-from gnn_branching.evaluation.plan import PolicySpec, ResourceLimits
-from gnn_branching.evaluation.results import write_results
-from gnn_branching.evaluation.sources import Conditions, write_conditions
+from gnn_branching.evaluation.solves.instance_choice import read_instances
+from gnn_branching.evaluation.solves.leavings import Conditions, write_conditions
+from gnn_branching.evaluation.solves.plan import PolicySpec, ResourceLimits
+from gnn_branching.evaluation.solves.results import write_results
 
 DETERMINISTIC = ("instance", "settings", "policy", "seed", "status", "n_tree_nodes", "primal_bound", "n_lp_iterations")
 

@@ -9,10 +9,10 @@ import pytest
 from records import failed, solved
 
 from gnn_branching.contracts import RuleStatistics, SolveRecord, SolveStatus
-from gnn_branching.evaluation.agreement import Disagreement
-from gnn_branching.evaluation.comparison import MethodFigures, compare
-from gnn_branching.evaluation.pairing import ComparisonOptions, Method
-from gnn_branching.evaluation.summary import flat_figures, summary_lines, write_summary
+from gnn_branching.evaluation.statistics.comparison import MethodFigures, compare
+from gnn_branching.evaluation.statistics.disagreement import Disagreement
+from gnn_branching.evaluation.statistics.pairing import ComparisonOptions, Method
+from gnn_branching.evaluation.statistics.summary import flat_figures, summary_lines, write_summary
 
 OPTIONS = ComparisonOptions(time_limit_seconds=100.0, n_resamples=400)
 

@@ -12,11 +12,11 @@ import pytest
 from conftest import toy_instance
 
 from gnn_branching.contracts import InputError, InstanceFile, SolveRecord, SolveStatus
-from gnn_branching.evaluation import recordings
 from gnn_branching.evaluation.evaluate import EvaluationRequest, evaluate, plan_request
-from gnn_branching.evaluation.plan import PolicySpec, ResourceLimits, SolveJob, instance_files
-from gnn_branching.evaluation.results import read_results
-from gnn_branching.evaluation.sources import read_sources
+from gnn_branching.evaluation.report.sources import read_sources
+from gnn_branching.evaluation.solves import recordings
+from gnn_branching.evaluation.solves.plan import PolicySpec, ResourceLimits, SolveJob, instance_files
+from gnn_branching.evaluation.solves.results import read_results
 from gnn_branching.solver.generation import write_generated
 from gnn_branching.solver.settings import SolveLimits
 from gnn_branching.solver.solve import solve_instance

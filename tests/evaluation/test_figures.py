@@ -9,9 +9,7 @@ from records import solved
 from synthetic import TIME_LIMIT, made_up_rows, made_up_tree
 
 from gnn_branching.contracts import AgreementRecord, InputError
-from gnn_branching.evaluation.accuracy import agreement_by_depth
-from gnn_branching.evaluation.comparison import compare
-from gnn_branching.evaluation.figures import (
+from gnn_branching.evaluation.report.figures import (
     decision_split,
     method_styles,
     paired_scatter,
@@ -20,8 +18,7 @@ from gnn_branching.evaluation.figures import (
     solved_over_time,
     tree_sizes,
 )
-from gnn_branching.evaluation.pairing import ComparisonOptions, Method
-from gnn_branching.evaluation.run_figures import (
+from gnn_branching.evaluation.report.run_figures import (
     MAX_DRAWN_NODES,
     agreement_figure,
     gaps_over_time,
@@ -29,8 +26,11 @@ from gnn_branching.evaluation.run_figures import (
     training_curves,
     trees_side_by_side,
 )
-from gnn_branching.evaluation.theme import DARK, LIGHT, VARIABLES, Picture
-from gnn_branching.evaluation.trees import RecordedTree
+from gnn_branching.evaluation.report.theme import DARK, LIGHT, VARIABLES, Picture
+from gnn_branching.evaluation.solves.trees import RecordedTree
+from gnn_branching.evaluation.statistics.branching_agreement import agreement_by_depth
+from gnn_branching.evaluation.statistics.comparison import compare
+from gnn_branching.evaluation.statistics.pairing import ComparisonOptions, Method
 
 ROWS = made_up_rows()
 OPTIONS = ComparisonOptions(time_limit_seconds=TIME_LIMIT, n_resamples=200)

@@ -9,8 +9,8 @@ import pytest
 from toys import figures
 
 from gnn_branching.contracts import InstanceFile, SolveStatus
-from gnn_branching.evaluation.guard import GuardedSolve
-from gnn_branching.evaluation.plan import PolicySpec, ResourceLimits, SolveJob
+from gnn_branching.evaluation.solves.guard import GuardedSolve
+from gnn_branching.evaluation.solves.plan import PolicySpec, ResourceLimits, SolveJob
 
 
 def make_job(*, time_limit: float = 60.0, memory_mib: int = 512) -> SolveJob:

@@ -9,7 +9,7 @@ import pytest
 from browser import browsing, emulate
 from synthetic import made_up_rows, write_everything
 
-from gnn_branching.evaluation.report import write_report
+from gnn_branching.evaluation.report.write import write_report
 
 SECTIONS = ["overview", "pictures", "tables", "trees", "training", "diagnostics", "provenance"]
 

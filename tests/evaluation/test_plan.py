@@ -7,9 +7,9 @@ import pytest
 from conftest import toy_plan
 
 from gnn_branching.contracts import InputError
-from gnn_branching.evaluation.plan import PolicySpec, ResourceLimits, instance_files, with_recording
-from gnn_branching.evaluation.policies import parse_policy
-from gnn_branching.evaluation.store import dump_job, parse_job
+from gnn_branching.evaluation.solves.competitors import parse_policy
+from gnn_branching.evaluation.solves.plan import PolicySpec, ResourceLimits, instance_files, with_recording
+from gnn_branching.evaluation.solves.store import dump_job, parse_job
 
 
 def test_every_combination_once_and_blocks_stay_together() -> None:

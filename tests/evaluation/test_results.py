@@ -8,7 +8,7 @@ import pytest
 from records import failed, solved
 
 from gnn_branching.contracts import InputError, RuleStatistics, SolveStatus
-from gnn_branching.evaluation.results import read_results, write_results
+from gnn_branching.evaluation.solves.results import read_results, write_results
 
 CONTRACT = [
     "instance",

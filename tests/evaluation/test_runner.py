@@ -18,9 +18,9 @@ from conftest import toy_instance, toy_plan
 from toys import figures
 
 from gnn_branching.contracts import SolveRecord, SolveStatus
-from gnn_branching.evaluation.plan import PolicySpec, ResourceLimits, SolveJob, build_plan
-from gnn_branching.evaluation.runner import RunnerOptions, run_plan
-from gnn_branching.evaluation.store import RowStore
+from gnn_branching.evaluation.solves.plan import PolicySpec, ResourceLimits, SolveJob, build_plan
+from gnn_branching.evaluation.solves.runner import RunnerOptions, run_plan
+from gnn_branching.evaluation.solves.store import RowStore
 from gnn_branching.execution.protocol import JobOutcome
 
 WELL = RunnerOptions(n_workers=2, target="toys:solve_well")
@@ -115,13 +115,13 @@ DRIVER = """
     import sys
     from pathlib import Path
     from conftest import toy_plan
-    from gnn_branching.evaluation.runner import RunnerOptions, run_plan
-    from gnn_branching.evaluation.store import RowStore
+    from gnn_branching.evaluation.solves.runner import RunnerOptions, run_plan
+    from gnn_branching.evaluation.solves.store import RowStore
     run_plan(toy_plan(6), RowStore(Path(sys.argv[1])), RunnerOptions(n_workers=2, target="toys:nap"))
 """
 
 
-def solving_processes(tag: str = "gnn_branching.evaluation.child", parent: int | None = None) -> list[int]:
+def solving_processes(tag: str = "gnn_branching.evaluation.solves.child", parent: int | None = None) -> list[int]:
     mine = psutil.Process(parent or os.getpid())
     return [child.pid for child in mine.children(recursive=True) if tag in " ".join(child.cmdline())]
 

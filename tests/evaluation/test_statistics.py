@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnn_branching.evaluation.statistics import (
+from gnn_branching.evaluation.statistics.estimators import (
     cluster_weights,
     mean_instance_deviation_percent,
     paired_ratio,

@@ -10,9 +10,7 @@ from records import failed, solved
 from rich.console import Console
 
 from gnn_branching.contracts import RuleStatistics
-from gnn_branching.evaluation.comparison import compare
-from gnn_branching.evaluation.pairing import ComparisonOptions
-from gnn_branching.evaluation.report_tables import (
+from gnn_branching.evaluation.report.comparison_tables import (
     effort_table,
     failure_table,
     instance_table,
@@ -20,8 +18,7 @@ from gnn_branching.evaluation.report_tables import (
     price_table,
     ratio_table,
 )
-from gnn_branching.evaluation.statistics import RatioEstimate
-from gnn_branching.evaluation.tables import (
+from gnn_branching.evaluation.report.tables import (
     Column,
     Table,
     Tone,
@@ -35,6 +32,9 @@ from gnn_branching.evaluation.tables import (
     to_terminal,
     words,
 )
+from gnn_branching.evaluation.statistics.comparison import compare
+from gnn_branching.evaluation.statistics.estimators import RatioEstimate
+from gnn_branching.evaluation.statistics.pairing import ComparisonOptions
 
 OPTIONS = ComparisonOptions(time_limit_seconds=100.0, n_resamples=200)
 RULE = RuleStatistics(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gnn_branching.contracts import InputError, TreeNodeRecord
-from gnn_branching.evaluation.trees import gap_over_time, layout_tree, read_tree, write_tree
+from gnn_branching.evaluation.solves.trees import gap_over_time, layout_tree, read_tree, write_tree
 
 
 def tree_node(number: int, parent: int, depth: int, **changes: object) -> TreeNodeRecord:

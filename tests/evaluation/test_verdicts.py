@@ -9,11 +9,12 @@ from records import failed, solved
 from synthetic import TIME_LIMIT, made_up_rows
 
 from gnn_branching.contracts import RuleStatistics, SolveRecord
-from gnn_branching.evaluation.alerts import core_share, make_alerts
-from gnn_branching.evaluation.comparison import compare
-from gnn_branching.evaluation.pairing import ComparisonOptions
-from gnn_branching.evaluation.sources import Conditions, Sources
-from gnn_branching.evaluation.verdicts import EVERYTHING, Verdict, make_verdicts, overall_sentence
+from gnn_branching.evaluation.report.alerts import core_share, make_alerts
+from gnn_branching.evaluation.report.sources import Sources
+from gnn_branching.evaluation.report.verdicts import EVERYTHING, Verdict, make_verdicts, overall_sentence
+from gnn_branching.evaluation.solves.leavings import Conditions
+from gnn_branching.evaluation.statistics.comparison import compare
+from gnn_branching.evaluation.statistics.pairing import ComparisonOptions
 
 OPTIONS = ComparisonOptions(time_limit_seconds=TIME_LIMIT, n_resamples=200)
 ROWS = made_up_rows()

@@ -8,7 +8,7 @@ import signal
 import time
 
 from gnn_branching.contracts import RuleStatistics, SolveFigures, SolveStatus
-from gnn_branching.evaluation.plan import SolveJob
+from gnn_branching.evaluation.solves.plan import SolveJob
 
 
 def figures(**changes: object) -> SolveFigures:

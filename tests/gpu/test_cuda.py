@@ -12,9 +12,9 @@ import torch
 from gnn_branching.config import Graph, ModelConfig, TrainingConfig
 from gnn_branching.dataset.data import collate
 from gnn_branching.dataset.source import seen_as
-from gnn_branching.diagnostics.curvature import hessian_top
-from gnn_branching.diagnostics.imitation import imitation_probe
-from gnn_branching.diagnostics.tangent_kernel import tangent_kernel
+from gnn_branching.diagnostics.measures.curvature import hessian_top
+from gnn_branching.diagnostics.measures.imitation import imitation_probe
+from gnn_branching.diagnostics.measures.tangent_kernel import tangent_kernel
 from gnn_branching.model.network import BipartiteGCNN
 from gnn_branching.policy.torch_runtime import TorchNetwork
 from gnn_branching.shards import open_dataset

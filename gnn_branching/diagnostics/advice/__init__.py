@@ -1,0 +1,1 @@
+"""What advises: the report on a run."""

@@ -1,0 +1,225 @@
+"""Make the page of an evaluation, or of a training, from what lies in its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gnn_branching.contracts import InputError, SolveRecord
+from gnn_branching.durable import write_durably
+from gnn_branching.evaluation.report.alerts import make_alerts
+from gnn_branching.evaluation.report.comparison_tables import agreement_table, all_tables, group_title
+from gnn_branching.evaluation.report.figures import (
+    decision_split,
+    paired_scatter,
+    performance_profile,
+    ratio_forest,
+    solved_over_time,
+    tree_sizes,
+)
+from gnn_branching.evaluation.report.markdown import page_to_markdown
+from gnn_branching.evaluation.report.page import Page, Part, Section, render_page
+from gnn_branching.evaluation.report.sections import (
+    diagnostics_section,
+    provenance_section,
+    training_section,
+    tree_section,
+)
+from gnn_branching.evaluation.report.sources import Sources, read_sources
+from gnn_branching.evaluation.report.tables import Table
+from gnn_branching.evaluation.report.theme import Picture
+from gnn_branching.evaluation.report.verdicts import make_verdicts, overall_sentence
+from gnn_branching.evaluation.solves.leavings import Conditions
+from gnn_branching.evaluation.statistics.comparison import ALL, GroupComparison, compare
+from gnn_branching.evaluation.statistics.disagreement import Disagreement, find_disagreements
+from gnn_branching.evaluation.statistics.pairing import ComparisonOptions
+from gnn_branching.evaluation.statistics.summary import summary_lines
+
+REPORT_FILE = "report.html"
+MAX_CARDS_BESIDE_PICTURE = 2
+
+METHOD_NOTE = (
+    "All rules take the same path: one solve a process, one thread, the same instance and SCIP seed, only optimize() "
+    "timed. Times are comparable on one kind of processor only; pairs from two kinds are left out of time ratios. "
+    "A crash, a kill or a time-out counts as the time limit."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything that is said about some folders.
+
+    Args:
+        sources: What was found in them.
+        groups: The comparison by family and size.
+        options: How it was condensed.
+        disagreements: Contradictions between optimal values.
+        tables: Every table with rows, the outcome first.
+        page: The page.
+    """
+
+    sources: Sources
+    groups: tuple[GroupComparison, ...]
+    options: ComparisonOptions
+    disagreements: tuple[Disagreement, ...]
+    tables: tuple[Table, ...]
+    page: Page
+
+    def write(self, target: Path) -> None:
+        """Write the page as HTML, and beside it the same as Markdown with its main picture."""
+        write_durably(target, render_page(self.page).encode())
+        file = target.with_suffix(".svg")
+        if self.page.main_picture:
+            write_durably(file, self.page.main_picture.document.encode())
+        write_durably(target.with_suffix(".md"), page_to_markdown(self.page, file.name).encode())
+
+
+def make_report(sources: Sources) -> Report:
+    """Compare what was found, and arrange it.
+
+    Raises:
+        InputError: If folders were compared with different baselines.
+    """
+    options = comparison_options(sources.records, sources.conditions)
+    groups = compare(sources.records, options)
+    disagreements = find_disagreements(sources.records, sources.optima)
+    tables = all_tables(sources.records, groups, options)
+    page = make_page(sources, groups, options, disagreements, tables)
+    agreement = agreement_table(sources.agreement)
+    return Report(
+        sources=sources,
+        groups=groups,
+        options=options,
+        disagreements=disagreements,
+        tables=(*tables, agreement) if agreement.rows else tables,
+        page=page,
+    )
+
+
+def write_report(folders: Sequence[Path], target: Path) -> Report:
+    """Write one page from everything found below some folders.
+
+    Raises:
+        InputError: If there is nothing to show, a file is damaged, or the folders cannot be compared.
+    """
+    report = make_report(read_sources(folders))
+    report.write(target)
+    return report
+
+
+def comparison_options(records: Sequence[SolveRecord], conditions: Sequence[Conditions]) -> ComparisonOptions:
+    """Return how rows are condensed; of several time limits the longest.
+
+    Without ``evaluation.json``, the longest solve stands for the time limit.
+
+    Raises:
+        InputError: If there are several baselines.
+    """
+    if not conditions:
+        longest = max((record.figures.wall_seconds for record in records if record.figures), default=1.0)
+        return ComparisonOptions(time_limit_seconds=longest)
+    baselines = list(dict.fromkeys(own.baseline for own in conditions))
+    if len(baselines) > 1:
+        raise InputError(f"the folders' baselines differ ({', '.join(baselines)}); make a report of each")
+    longest_limit = max(conditions, key=lambda own: own.time_limit_seconds)
+    return ComparisonOptions(
+        time_limit_seconds=longest_limit.time_limit_seconds,
+        baseline=longest_limit.baseline,
+        time_shift_seconds=longest_limit.time_shift_seconds,
+        count_shift=longest_limit.count_shift,
+    )
+
+
+def make_page(
+    sources: Sources,
+    groups: Sequence[GroupComparison],
+    options: ComparisonOptions,
+    disagreements: Sequence[Disagreement],
+    tables: Sequence[Table],
+) -> Page:
+    """Arrange everything."""
+    verdicts = make_verdicts(groups, options.baseline)
+    forest = ratio_forest(groups, options)
+    has_room = 0 < len(verdicts) <= MAX_CARDS_BESIDE_PICTURE
+    general = _drawn(None if has_room else forest, decision_split(groups))
+    sections = (
+        Section(
+            anchor="pictures",
+            title="Pictures",
+            parts=(Part(pictures=general), *_group_parts(sources, groups, options)),
+        ),
+        Section(anchor="tables", title="Tables", note=METHOD_NOTE, parts=(Part(tables=tuple(tables[1:])),)),
+        tree_section(sources, options.baseline),
+        training_section(sources),
+        diagnostics_section(sources.diagnoses),
+        provenance_section(sources),
+    )
+    return Page(
+        title=_title(sources),
+        subtitle=_subtitle(sources),
+        lead=overall_sentence(verdicts, options.baseline) if sources.records else "No solves yet: training only.",
+        alerts=tuple(make_alerts(sources, disagreements)),
+        verdicts=verdicts,
+        main_picture=forest,
+        has_picture_beside_cards=has_room,
+        lead_table=tables[0] if tables else None,
+        sections=sections,
+        summary=summary_lines(groups, options),
+        footer="Made by gnn-branching. This page is complete in itself; it loads nothing.",
+    )
+
+
+def comparison_pictures(
+    records: Sequence[SolveRecord], groups: Sequence[GroupComparison], options: ComparisonOptions
+) -> tuple[Picture, ...]:
+    """Return all pictures of the rows, those over everything first."""
+    overall = _drawn(ratio_forest(groups, options), decision_split(groups)) if groups else ()
+    return (*overall, *(p for group in groups for p in _group_pictures(records, group, options)))
+
+
+def _group_parts(sources: Sources, groups: Sequence[GroupComparison], options: ComparisonOptions) -> tuple[Part, ...]:
+    return tuple(
+        Part(title=group_title(group.family, group.size), pictures=_group_pictures(sources.records, group, options))
+        for group in groups
+    )
+
+
+def _group_pictures(
+    records: Sequence[SolveRecord], group: GroupComparison, options: ComparisonOptions
+) -> tuple[Picture, ...]:
+    everything = group.family == ALL
+    own = [record for record in records if everything or (record.family, record.size) == (group.family, group.size)]
+    name = "-".join(filter(None, (group.family, group.size))).replace(" ", "-")
+    return _drawn(
+        performance_profile(own, options, name=name),
+        solved_over_time(own, options, name=name),
+        paired_scatter(own, options, name=name),
+        tree_sizes(own, options, name=name),
+    )
+
+
+def _drawn(*pictures: Picture | None) -> tuple[Picture, ...]:
+    return tuple(picture for picture in pictures if picture is not None)
+
+
+def _title(sources: Sources) -> str:
+    if not sources.records:
+        return f"Training {', '.join(sources.metrics)}" if sources.metrics else "Report"
+    groups = sorted({(record.family, record.size) for record in sources.records})
+    where = group_title(*groups[0]) if len(groups) == 1 else f"{len(groups)} kinds of instances"
+    return f"Branching rules on {where}"
+
+
+def _subtitle(sources: Sources) -> str:
+    records = sources.records
+    if not records:
+        return "What a training left behind."
+    n_rules = len({record.policy for record in records})
+    n_instances = len({record.instance for record in records})
+    n_seeds = len({record.seed for record in records})
+    settings = " and ".join(sorted({record.settings for record in records}, reverse=True))
+    return (
+        f"{n_rules} rules · {n_instances} instances · {n_seeds} {'seed' if n_seeds == 1 else 'seeds'} · {settings} "
+        f"settings · {len(records):,} solves"
+    )

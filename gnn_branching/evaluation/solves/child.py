@@ -1,0 +1,81 @@
+"""The solving process: one job in, one report out, nothing shared with the process that started it."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from gnn_branching.contracts import SolveFigures
+from gnn_branching.durable import write_durably
+from gnn_branching.evaluation.solves.plan import SolveJob
+from gnn_branching.evaluation.solves.store import ChildReport, dump_report, parse_job
+from gnn_branching.provenance import collect_provenance
+
+MEMORY_HEADROOM_MIB = 2048
+"""Private address space allowed beyond the resident limit: interpreter, libraries, arenas that are never touched."""
+
+SolveFunction = Callable[[SolveJob], SolveFigures]
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: list[str]) -> int:
+    """Run ``child JOB_FILE REPORT_FILE MODULE:FUNCTION PARENT_PID``.
+
+    Whatever happens short of the process's death ends up in the report: the exit code carries no meaning.
+    """
+    job_file, report_file, target, parent = arguments
+    _die_with_parent(int(parent))
+    job = parse_job(Path(job_file).read_bytes())
+    _limit_memory(job.limits.memory_limit_mib)
+    report = _solve(load_function(target), job)
+    write_durably(Path(report_file), dump_report(report))
+    return 0
+
+
+def load_function(target: str) -> SolveFunction:
+    """Import ``module:function``."""
+    module, _, name = target.partition(":")
+    function: SolveFunction = getattr(importlib.import_module(module), name)
+    return function
+
+
+def _solve(function: SolveFunction, job: SolveJob) -> ChildReport:
+    versions = collect_provenance().to_json()
+    try:
+        return ChildReport(figures=function(job), versions=versions)
+    except MemoryError as error:
+        failure = f"out of memory: {error}".rstrip(": ")
+        return ChildReport(figures=None, failure=failure, out_of_memory=True, versions=versions)
+    except Exception as error:  # a row must tell why, whatever it was
+        message = " ".join(str(error).split())
+        return ChildReport(figures=None, failure=f"{type(error).__name__}: {message}", versions=versions)
+
+
+def _die_with_parent(parent: int) -> None:
+    """Ask Linux to kill this process when the runner dies, so that no orphan disturbs later timings."""
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit("the runner died before its solve began")
+
+
+def _limit_memory(limit_mib: int) -> None:
+    """Make allocations fail beyond the limit, in case the watcher outside is too slow to see them."""
+    if not sys.platform.startswith("linux"):
+        return
+    limit = (limit_mib + MEMORY_HEADROOM_MIB) * 2**20
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    ceiling = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (ceiling, hard))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,189 @@
+"""Run one solve in a process of its own, and turn whatever becomes of it into a row."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from gnn_branching.contracts import SolveRecord, SolveStatus
+from gnn_branching.evaluation.solves.plan import SolveJob
+from gnn_branching.evaluation.solves.store import ChildReport, dump_job, parse_report
+from gnn_branching.provenance import collect_provenance
+
+SCIP_SOLVER = "gnn_branching.evaluation.solves.solving:solve_job"
+"""What solves in earnest; tests put hand-made functions in its place."""
+
+POLL_SECONDS = 0.1
+START_ALLOWANCE_SECONDS = 120.0
+"""Wall time allowed outside ``optimize()``: imports, reading the problem, loading and warming up the policy."""
+OVERRUN_FACTOR = 1.1
+"""SCIP looks at the clock between LP iterations, not within them: so much later it is held to be stuck."""
+MAX_DETAIL_CHARACTERS = 400
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How a process ended, seen from outside."""
+
+    status: SolveStatus | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardedSolve:
+    """A callable that solves one job in a fresh process under limits; never raises for what the process does.
+
+    Args:
+        target: ``module:function`` that maps a :class:`SolveJob` to figures, imported in the new process.
+        start_allowance_seconds: Wall time allowed outside ``optimize()``.
+        stop: When set, running processes are killed and no row is made; None on remote machines.
+    """
+
+    target: str = SCIP_SOLVER
+    start_allowance_seconds: float = START_ALLOWANCE_SECONDS
+    stop: threading.Event | None = None
+
+    def __call__(self, job: SolveJob) -> SolveRecord | None:
+        """Solve ``job``; None iff stopped."""
+        with tempfile.TemporaryDirectory(prefix="gnn-branching-solve-") as name:
+            folder = Path(name)
+            (folder / "job.json").write_bytes(dump_job(job))
+            ending = self._run(job, folder)
+            if ending.status is SolveStatus.INTERRUPTED:
+                return None
+            report_file = folder / "report.json"
+            report = parse_report(report_file.read_bytes()) if report_file.exists() else None
+            return _record(job, ending=ending, report=report, last_words=_tail(folder / "output.txt"))
+
+    def _run(self, job: SolveJob, folder: Path) -> _Ending:
+        command = [sys.executable, "-m", "gnn_branching.evaluation.solves.child"]
+        arguments = [str(folder / "job.json"), str(folder / "report.json"), self.target, str(os.getpid())]
+        with (folder / "output.txt").open("wb") as output:
+            process = subprocess.Popen(
+                [*command, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=solving_environment(),
+                start_new_session=True,
+            )
+            try:
+                return self._watch(process, job)
+            finally:
+                _kill(process)
+
+    def _watch(self, process: subprocess.Popen[bytes], job: SolveJob) -> _Ending:
+        """Wait for the end; wake ten times a second, which costs the solve next to nothing."""
+        limits = job.limits
+        deadline_seconds = self.start_allowance_seconds + OVERRUN_FACTOR * limits.time_limit_seconds
+        start = time.monotonic()
+        observed = psutil.Process(process.pid)
+        while True:
+            code = _exit_code_within(process, POLL_SECONDS)
+            if code is not None:
+                return _ended(code)
+            if self.stop is not None and self.stop.is_set():
+                return _Ending(SolveStatus.INTERRUPTED, "stopped")
+            if time.monotonic() - start > deadline_seconds:
+                return _Ending(SolveStatus.KILLED_TIME, f"killed {deadline_seconds:.0f} s after its start")
+            resident_mib = _resident_mib(observed)
+            if resident_mib > limits.memory_limit_mib:
+                used = f"{resident_mib:.0f} of {limits.memory_limit_mib} MiB"
+                return _Ending(SolveStatus.KILLED_MEMORY, f"killed: {used} resident")
+
+
+def _exit_code_within(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+    """Wait for a process's end, in one sleep where the system can (``Popen.wait`` wakes eight times as often)."""
+    if not hasattr(os, "pidfd_open"):
+        try:
+            return process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return None
+    if process.poll() is None:
+        descriptor = os.pidfd_open(process.pid)
+        try:
+            select.select([descriptor], [], [], seconds)
+        finally:
+            os.close(descriptor)
+    return process.poll()
+
+
+def _ended(code: int) -> _Ending:
+    if code >= 0:
+        return _Ending(None, f"exit code {code}")
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return _Ending(SolveStatus.CRASHED, f"died of {name}")
+
+
+def _record(job: SolveJob, *, ending: _Ending, report: ChildReport | None, last_words: str) -> SolveRecord:
+    """Make the row; a report that was written whole counts, even if the process then died while leaving."""
+    figures = report.figures if report else None
+    detail = ""
+    if figures is not None:
+        status = figures.status
+    elif report is not None:
+        status = SolveStatus.KILLED_MEMORY if report.out_of_memory else SolveStatus.CRASHED
+        detail = report.failure
+    else:
+        status = ending.status or SolveStatus.CRASHED
+        detail = f"{ending.reason}; {last_words}" if last_words else ending.reason
+    return SolveRecord(
+        instance=job.instance.path,
+        family=job.instance.family,
+        size=job.instance.size,
+        policy=job.policy.name,
+        settings=job.settings,
+        seed=job.seed,
+        status=status,
+        figures=figures,
+        detail=detail[:MAX_DETAIL_CHARACTERS],
+        versions=report.versions if report else collect_provenance().to_json(),
+    )
+
+
+def solving_environment() -> dict[str, str]:
+    """Return the environment of a solve: one thread in every library, the same import path as here."""
+    pinned = dict.fromkeys(THREAD_VARIABLES, "1")
+    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+    return {**os.environ, **pinned, "PYTHONPATH": path, "PYTHONHASHSEED": "0"}
+
+
+def _resident_mib(process: psutil.Process) -> float:
+    try:
+        return float(process.memory_info().rss) / 2**20
+    except psutil.Error:
+        return 0.0
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+def _tail(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    words = [" ".join(line.split()) for line in lines if line.strip()]
+    return words[-1] if words else ""

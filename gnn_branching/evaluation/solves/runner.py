@@ -1,0 +1,113 @@
+"""Do a plan's solves, several at once, resuming where an earlier run stopped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from dataclasses import dataclass
+
+from gnn_branching.contracts import SolveRecord, SolveStatus
+from gnn_branching.evaluation.solves.guard import SCIP_SOLVER, GuardedSolve
+from gnn_branching.evaluation.solves.plan import SolveJob
+from gnn_branching.evaluation.solves.store import RowStore
+from gnn_branching.execution.protocol import Executor, JobOutcome
+from gnn_branching.provenance import available_cores, collect_provenance
+
+Outcome = JobOutcome[SolveRecord | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerOptions:
+    """How solves are run.
+
+    Args:
+        n_workers: Solves at once, each on one thread; 0 means the cores there are.
+        target: ``module:function`` that solves one job in the new process.
+        executor: Where to run instead of on this machine; times are only comparable on one kind of machine.
+        retry_failures: Whether rows of crashed and killed solves are done again.
+    """
+
+    n_workers: int = 0
+    target: str = SCIP_SOLVER
+    executor: Executor | None = None
+    retry_failures: bool = False
+
+
+def run_plan(
+    jobs: Sequence[SolveJob],
+    store: RowStore,
+    options: RunnerOptions,
+    on_row: Callable[[SolveJob, SolveRecord], None] = lambda job, record: None,
+) -> tuple[SolveRecord, ...]:
+    """Solve what the store does not hold yet, and return all rows in the order of the plan.
+
+    Each row is on disk before the next is waited for. An interrupt kills the running solves and keeps the rows.
+
+    Args:
+        jobs: The plan.
+        store: Where rows are and go.
+        options: How to run.
+        on_row: Called in this thread with each new row.
+    """
+    store.remove_partial_files()
+    if options.retry_failures:
+        for job in jobs:
+            if any(record.status.crashed for record in store.read([job])):
+                store.discard(job)
+    missing = [job for job in jobs if job not in store]
+    with closing(_outcomes(missing, options)) as outcomes:
+        for outcome in outcomes:
+            job = missing[outcome.index]
+            record = outcome.result if outcome.result is not None else _lost(job, outcome.failure)
+            store.add(job, record)
+            on_row(job, record)
+    return store.read(jobs)
+
+
+def _outcomes(jobs: Sequence[SolveJob], options: RunnerOptions) -> Generator[Outcome, None, None]:
+    if options.executor is not None:
+        yield from options.executor.run(GuardedSolve(target=options.target), jobs)
+        return
+    stop = threading.Event()
+    solve = GuardedSolve(target=options.target, stop=stop)
+    n_workers = min(options.n_workers or available_cores(), max(len(jobs), 1))
+    pool = ThreadPoolExecutor(n_workers, thread_name_prefix="solve")
+    try:
+        yield from _in_threads(solve, jobs, pool=pool, n_workers=n_workers)
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _in_threads(
+    solve: GuardedSolve, jobs: Sequence[SolveJob], *, pool: ThreadPoolExecutor, n_workers: int
+) -> Iterator[Outcome]:
+    """Keep ``n_workers`` solves going in the plan's order; each thread only waits for its process."""
+    running: dict[Future[SolveRecord | None], int] = {}
+    upcoming = iter(enumerate(jobs))
+    while True:
+        while len(running) < n_workers and (following := next(upcoming, None)) is not None:
+            index, job = following
+            running[pool.submit(solve, job)] = index
+        if not running:
+            return
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield JobOutcome(index=running.pop(future), result=future.result())
+
+
+def _lost(job: SolveJob, failure: str) -> SolveRecord:
+    return SolveRecord(
+        instance=job.instance.path,
+        family=job.instance.family,
+        size=job.instance.size,
+        policy=job.policy.name,
+        settings=job.settings,
+        seed=job.seed,
+        status=SolveStatus.CRASHED,
+        figures=None,
+        detail=failure or "the executor returned nothing",
+        versions=collect_provenance().to_json(),
+    )

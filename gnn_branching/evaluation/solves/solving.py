@@ -1,0 +1,138 @@
+"""What runs inside a solving process: load and warm up the rule, then hand over to the solver."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from gnn_branching.contracts import (
+    EDGE_FEATURES,
+    N_KHALIL_FEATURES,
+    ROW_FEATURES,
+    VARIABLE_FEATURES,
+    BranchingState,
+    InputError,
+    Policy,
+    RuleStatistics,
+    SolveFigures,
+    SolveStatus,
+)
+from gnn_branching.evaluation.solves.leavings import PolicyAgreement, write_agreement
+from gnn_branching.evaluation.solves.plan import SolveJob
+from gnn_branching.evaluation.solves.trees import write_tree
+from gnn_branching.solver.compare import agreement_along_tree
+from gnn_branching.solver.settings import SolveLimits
+from gnn_branching.solver.solve import prepare_solve, solve_instance
+from gnn_branching.solver.tree import TreeRecorder
+
+SOLVER_MEMORY_SHARE = 0.9
+"""SCIP stops at this share of the limit by itself, and then still reports its figures."""
+N_WARM_UP_CALLS = 3
+
+_NOTHING_SOLVED = SolveFigures(
+    status=SolveStatus.OTHER_LIMIT,
+    wall_seconds=0.0,
+    cpu_seconds=0.0,
+    root_seconds=0.0,
+    n_tree_nodes=0,
+    n_fair_nodes=0,
+    n_lp_iterations=0,
+    n_strong_branching_lp_iterations=0,
+    primal_bound=math.nan,
+    dual_bound=math.nan,
+    primal_dual_integral=math.nan,
+    rule=RuleStatistics(fallbacks={}),
+)
+"""What a recording that is no solve reports; it never becomes a row."""
+
+
+def solve_job(job: SolveJob) -> SolveFigures:
+    """Solve one job: the same path for SCIP's rules and for learned ones; only ``optimize()`` is timed.
+
+    Raises:
+        InputError: If the instance or the policy cannot be used.
+    """
+    return solve_instance(
+        Path(job.instance.path),
+        rule=prepare_rule(job),
+        settings=job.settings,
+        seed=job.seed,
+        limits=solve_limits(job),
+        rule_settings=job.policy.preset,
+    )
+
+
+def record_tree(job: SolveJob) -> SolveFigures:
+    """Solve one job and write its branch-and-bound tree to ``job.recording_path``."""
+    prepared = prepare_solve(
+        Path(job.instance.path),
+        rule=prepare_rule(job),
+        settings=job.settings,
+        seed=job.seed,
+        limits=solve_limits(job),
+        rule_settings=job.policy.preset,
+    )
+    recorder = TreeRecorder.attach(prepared.model, prepared.learned)
+    figures = prepared.run()
+    write_tree(Path(job.recording_path), recorder.records)
+    return figures
+
+
+def record_agreement(job: SolveJob) -> SolveFigures:
+    """Compare a learned policy with strong branching along its tree, and write that to ``job.recording_path``.
+
+    Raises:
+        InputError: If the job's policy is one of SCIP's rules.
+    """
+    policy = prepare_rule(job)
+    if isinstance(policy, str):
+        raise InputError(f"{policy} is SCIP's own rule; agreement with strong branching is measured for policies")
+    comparison = agreement_along_tree(
+        Path(job.instance.path), policy, settings=job.settings, seed=job.seed, limits=solve_limits(job)
+    )
+    own = [PolicyAgreement(policy=job.policy.name, record=record) for record in comparison]
+    write_agreement(Path(job.recording_path), own)
+    return _NOTHING_SOLVED
+
+
+def prepare_rule(job: SolveJob) -> str | Policy:
+    """Return the name of SCIP's rule, or the policy, loaded and warm."""
+    if not job.policy.is_learned:
+        return job.policy.name
+    from gnn_branching.policy import load_policy  # SCIP's own rules start faster without it
+
+    policy: Policy = load_policy(job.policy.source)
+    warm_up(policy)
+    return policy
+
+
+def solve_limits(job: SolveJob) -> SolveLimits:
+    """Translate the job's limits into SCIP's."""
+    return SolveLimits(
+        time_limit_seconds=job.limits.time_limit_seconds,
+        node_limit=job.limits.node_limit or None,
+        memory_limit_mib=SOLVER_MEMORY_SHARE * job.limits.memory_limit_mib,
+    )
+
+
+def warm_up(policy: Policy) -> None:
+    """Score a made-up tree node a few times, so that compiling and first allocations are not timed."""
+    state = _made_up_state(n_rows=20, n_variables=30, n_edges=80, n_candidates=10)
+    for _ in range(N_WARM_UP_CALLS):
+        policy.scores(state)
+
+
+def _made_up_state(*, n_rows: int, n_variables: int, n_edges: int, n_candidates: int) -> BranchingState:
+    rng = np.random.default_rng(0)
+    rows = np.sort(rng.integers(n_rows, size=n_edges))
+    assert len(EDGE_FEATURES) == 1
+    return BranchingState(
+        row_features=rng.random((n_rows, len(ROW_FEATURES))),
+        variable_features=rng.random((n_variables, len(VARIABLE_FEATURES))),
+        edge_indices=np.stack([rows, rng.integers(n_variables, size=n_edges)]),
+        edge_values=rng.random(n_edges),
+        candidates=np.arange(n_candidates, dtype=np.int64),
+        candidate_features=rng.random((n_candidates, N_KHALIL_FEATURES)),
+    )

@@ -1,0 +1,1 @@
+"""Statistics of solves: NumPy and SciPy on rows, no solver, no pictures."""
