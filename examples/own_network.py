@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from gnn_branching.config import ModelConfig
-from gnn_branching.contracts import VARIABLE_FEATURES
+from gnn_branching.feature_schema import VARIABLE_FEATURES
 from gnn_branching.policy.kind import register_kind
 from gnn_branching.policy.network_kind import NetworkKind
 

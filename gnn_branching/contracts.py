@@ -18,36 +18,6 @@ VarIndex = NewType("VarIndex", int)
 CandidateIndex = NewType("CandidateIndex", int)
 """Position in ``BranchingState.candidates``; what a policy's scores are indexed by."""
 
-FEATURE_SCHEMA = "ecole-node-bipartite-1"
-"""Name of the feature layout below; a policy trained on another layout is refused."""
-KHALIL_SCHEMA = "ecole-khalil-2016-1"
-"""The layout of ``BranchingState.candidate_features``: Ecole's ``Khalil2016`` (Khalil et al. 2016), 72 columns."""
-N_KHALIL_FEATURES = 72
-
-ROW_FEATURES = ("bias", "objective_cosine_similarity", "is_tight", "dual_solution_value", "scaled_age")
-EDGE_FEATURES = ("coefficient",)
-VARIABLE_FEATURES = (
-    "objective",
-    "is_type_binary",
-    "is_type_integer",
-    "is_type_implicit_integer",
-    "is_type_continuous",
-    "has_lower_bound",
-    "has_upper_bound",
-    "normed_reduced_cost",
-    "solution_value",
-    "solution_frac",
-    "is_solution_at_lower_bound",
-    "is_solution_at_upper_bound",
-    "scaled_age",
-    "incumbent_value",
-    "average_incumbent_value",
-    "is_basis_lower",
-    "is_basis_basic",
-    "is_basis_upper",
-    "is_basis_zero",
-)
-
 
 class InputError(ValueError):
     """Bad input from a user: the message is one line that names the value, what is allowed and the remedy."""
@@ -62,13 +32,14 @@ class BranchingState:
     ``solver.lp_graph``. Edges may be read-only, and the same objects at the next tree node if they are the same edges.
 
     Args:
-        row_features: float64, (n_rows, 5), columns ``ROW_FEATURES``.
-        variable_features: float64, (n_variables, 19), columns ``VARIABLE_FEATURES``.
+        row_features: float64, (n_rows, n_row_features), columns ``feature_schema.ROW_FEATURES``.
+        variable_features: float64, (n_variables, n_variable_features), columns
+            ``feature_schema.VARIABLE_FEATURES``.
         edge_indices: int64, (2, n_edges): row, then variable of each nonzero; rows ascend.
         edge_values: float64, (n_edges,): coefficient over the row's Euclidean norm.
         candidates: int64, (n_candidates,): ``VarIndex`` of each candidate, in the solver's order.
-        candidate_features: float64, (n_candidates, 72), Ecole's ``Khalil2016``; None unless asked for, as they cost
-            far more than all the rest.
+        candidate_features: float64, (n_candidates, n_candidate_features), Ecole's ``Khalil2016``; None unless asked
+            for, as they cost far more than all the rest.
     """
 
     row_features: FloatArray
@@ -171,7 +142,7 @@ class Policy(Protocol):
 
     @property
     def feature_schema(self) -> str:
-        """The feature layout it reads: :data:`FEATURE_SCHEMA` or :data:`KHALIL_SCHEMA`; others are refused."""
+        """The feature layout it reads: a name of ``feature_schema``; others are refused."""
         ...
 
     @property

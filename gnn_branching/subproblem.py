@@ -14,7 +14,8 @@ import numpy as np
 from numba import types
 
 from gnn_branching.config import Graph
-from gnn_branching.contracts import ROW_FEATURES, VARIABLE_FEATURES, BranchingState, FloatArray, IndexArray
+from gnn_branching.contracts import BranchingState, FloatArray, IndexArray
+from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 
 SETTLED_TOLERANCE = 1e-9
 """A row is settled if its left-hand side, over the norm of its coefficients, cannot exceed its bound by more."""

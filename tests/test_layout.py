@@ -17,6 +17,7 @@ FOUNDATION = {
     "counting",
     "durable",
     "execution",
+    "feature_schema",
     "provenance",
     "run_folder",
     "seeding",
@@ -25,15 +26,16 @@ FOUNDATION = {
 }
 ALLOWED: dict[str, set[str]] = {
     "contracts": set(),
+    "feature_schema": set(),
     "seeding": set(),
     "provenance": set(),
     "counting": set(),
     "run_folder": set(),
     "durable": {"contracts"},
     "config": {"contracts"},
-    "shards": {"contracts", "durable", "provenance", "seeding"},
+    "shards": {"contracts", "feature_schema", "durable", "provenance", "seeding"},
     "execution": {"contracts", "provenance", "seeding"},
-    "subproblem": {"contracts", "config"},
+    "subproblem": {"contracts", "config", "feature_schema"},
     "solver": FOUNDATION,
     # Ecole's generators belong to the solver, and write the instances.
     "instances": FOUNDATION | {"solver"},

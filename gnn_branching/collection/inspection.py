@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gnn_branching.contracts import VARIABLE_FEATURES, CandidateSet, IndexArray, InputError, Sample
+from gnn_branching.contracts import CandidateSet, IndexArray, InputError, Sample
+from gnn_branching.feature_schema import VARIABLE_FEATURES
 from gnn_branching.shards import ShardReader, episode_path, open_dataset
 from gnn_branching.shards.description import SPLITS, DatasetDescription
 from gnn_branching.shards.reader import describe_location

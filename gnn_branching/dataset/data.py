@@ -19,8 +19,8 @@ class BranchingData(Data):
     Features are float32; scores stay float64, since a cast could tie what the expert told apart.
 
     Attributes:
-        row_features: float32, (n_rows, 5).
-        variable_features: float32, (n_variables, 19).
+        row_features: float32, (n_rows, n_row_features).
+        variable_features: float32, (n_variables, n_variable_features).
         edge_index: int64, (2, n_edges): row, then variable.
         edge_values: float32, (n_edges,).
         candidates: int64, (n_candidates,): rows of ``variable_features``.

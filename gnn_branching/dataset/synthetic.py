@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from gnn_branching.contracts import (
-    N_KHALIL_FEATURES,
-    ROW_FEATURES,
-    VARIABLE_FEATURES,
-    BranchingState,
-    Sample,
-    SampleOrigin,
-)
+from gnn_branching.contracts import BranchingState, Sample, SampleOrigin
 from gnn_branching.dataset.source import MemorySource
+from gnn_branching.feature_schema import N_KHALIL_FEATURES, ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.seeding import generator
 
 TYPE_COLUMNS = 4

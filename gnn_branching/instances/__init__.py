@@ -1,5 +1,6 @@
 """Problem instances: families by name and size, files, manifests, and splits by instance."""
 
+from gnn_branching.instances.builtin import BUILTIN_FAMILIES
 from gnn_branching.instances.family import Family, family_names, get_family, register_family
 from gnn_branching.instances.files import INSTANCE_SUFFIXES, content_sha256, list_instances
 from gnn_branching.instances.generate import generate_instances
@@ -7,6 +8,7 @@ from gnn_branching.instances.manifest import Manifest, read_manifest
 from gnn_branching.instances.split import InstanceSplits, check_disjoint, prepare_splits, split_folder
 
 __all__ = [
+    "BUILTIN_FAMILIES",
     "INSTANCE_SUFFIXES",
     "Family",
     "InstanceSplits",

@@ -1,4 +1,7 @@
-"""The registry of instance families, which a user extends with a function or an entry point."""
+"""The registry of instance families, which a user extends with a function or an entry point.
+
+It imports no family: ``builtin.py`` adds those of the package, as a user adds theirs.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +85,19 @@ def register_family(
     Raises:
         InputError: If the name is taken.
     """
-    return _add(Family(name=name, write=write, sizes=sizes, suffix=suffix))
+    return add_family(Family(name=name, write=write, sizes=sizes, suffix=suffix))
+
+
+def add_family(family: Family) -> Family:
+    """Make a family known by its name; the same one may be added again.
+
+    Raises:
+        InputError: If another family has the name.
+    """
+    known = _registered.setdefault(family.name, family)
+    if known != family:
+        raise InputError(f"family {family.name!r} exists already; choose another name")
+    return family
 
 
 def family_names() -> list[str]:
@@ -105,23 +120,12 @@ def get_family(name: str) -> Family:
     return _registered[name]
 
 
-def _add(family: Family) -> Family:
-    known = _registered.setdefault(family.name, family)
-    if known != family:
-        raise InputError(f"family {family.name!r} exists already; choose another name")
-    return family
-
-
 @cache
 def _load_entry_points() -> None:
-    from gnn_branching.instances import generalized_independent_set, multiple_knapsack, published
-
-    for family in (*published.FAMILIES, multiple_knapsack.FAMILY, generalized_independent_set.FAMILY):
-        _add(family)
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         found = point.load()
         if not isinstance(found, Family):
             raise InputError(
                 f"entry point {point.name!r} of {ENTRY_POINT_GROUP} is {found!r}, no Family; mend {point.value}"
             )
-        _add(found)
+        add_family(found)

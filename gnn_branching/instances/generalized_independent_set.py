@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gnn_branching.instances.family import Family
-from gnn_branching.instances.lp_format import BinaryProgram
+from gnn_branching.instances.lp_format import LinearProgram
 
 HIGHEST_REVENUE = 100
 COST_DIVISOR = 100.0
@@ -26,14 +26,15 @@ def write_generalized_independent_set(
     revenues = rng.integers(1, HIGHEST_REVENUE + 1, n_vertices)
     first, second = np.nonzero(np.triu(rng.random((n_vertices, n_vertices)) < edge_probability, k=1))
     removable = rng.random(first.size) < removable_share
-    program = BinaryProgram()
+    program = LinearProgram(sense="Maximize")
     program.objective += [(int(revenues[vertex]), f"x{vertex}") for vertex in range(n_vertices)]
     for u, v, is_removable in zip(first.tolist(), second.tolist(), removable.tolist(), strict=True):
         terms = [(1.0, f"x{u}"), (1.0, f"x{v}")]
         if is_removable:
             program.objective.append((-float(revenues[u] + revenues[v]) / COST_DIVISOR, f"y{u}_{v}"))
             terms.append((-1.0, f"y{u}_{v}"))
-        program.rows.append((terms, 1))
+        program.at_most(terms, 1)
+    program.binaries += [name for _, name in program.objective]
     program.write_lp(path)
 
 

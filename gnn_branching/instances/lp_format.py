@@ -1,45 +1,67 @@
-"""Write binary programs as LP files."""
+"""Write mixed-binary linear programs as LP files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 TERMS_PER_LINE = 10
 """Readers of the LP format need not accept lines of more than a few hundred characters."""
 
 Terms = Sequence[tuple[float, str]]
+"""Coefficients and names of variables."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A linear constraint: the sum of the terms, compared with the bound."""
+
+    terms: Terms
+    relation: Literal["<=", "="]
+    bound: float
 
 
 @dataclass(slots=True, kw_only=True)
-class BinaryProgram:
-    """A maximisation over binary variables with less-or-equal rows.
+class LinearProgram:
+    """A linear program over binary and non-negative continuous variables.
 
     Args:
-        objective: Coefficient and variable of each term.
-        rows: Terms and right-hand side of each row.
+        sense: Whether the objective is to be large or small.
+        objective: Its terms.
+        rows: The constraints.
+        binaries: The binary variables; every other one is continuous, at least zero and unbounded.
     """
 
+    sense: Literal["Maximize", "Minimize"]
     objective: list[tuple[float, str]] = field(default_factory=list)
-    rows: list[tuple[Terms, float]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    binaries: list[str] = field(default_factory=list)
+
+    def at_most(self, terms: Terms, bound: float) -> None:
+        """Add a row whose terms sum up to the bound or less."""
+        self.rows.append(Row(terms=terms, relation="<=", bound=bound))
+
+    def equal(self, terms: Terms, bound: float) -> None:
+        """Add a row whose terms sum up to the bound."""
+        self.rows.append(Row(terms=terms, relation="=", bound=bound))
 
     def write_lp(self, path: Path) -> None:
-        """Write the program in CPLEX's LP format; all variables must be in the objective."""
+        """Write the program in CPLEX's LP format; all variables must be in the objective or in a row."""
         path.write_text("\n".join(self._lines()) + "\n", encoding="ascii")
 
     def _lines(self) -> Iterator[str]:
-        yield "Maximize"
+        yield self.sense
         yield from _wrapped(" obj:", self.objective)
         yield "Subject To"
-        for number, (terms, bound) in enumerate(self.rows):
-            *first, last = _wrapped(f" c{number}:", terms)
+        for number, row in enumerate(self.rows):
+            *first, last = _wrapped(f" c{number}:", row.terms)
             yield from first
-            yield f"{last} <= {bound:.17g}"
+            yield f"{last} {row.relation} {row.bound:.17g}"
         yield "Binaries"
-        names = [name for _, name in self.objective]
-        for start in range(0, len(names), TERMS_PER_LINE):
-            yield " " + " ".join(names[start : start + TERMS_PER_LINE])
+        for start in range(0, len(self.binaries), TERMS_PER_LINE):
+            yield " " + " ".join(self.binaries[start : start + TERMS_PER_LINE])
         yield "End"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gnn_branching.instances.family import Family
-from gnn_branching.instances.lp_format import BinaryProgram
+from gnn_branching.instances.lp_format import LinearProgram
 
 LOWEST_WEIGHT, HIGHEST_WEIGHT = 10, 20
 
@@ -25,13 +25,15 @@ def write_multiple_knapsack(path: Path, seed: int, n_items: int, n_knapsacks: in
     share = int(weights.sum()) // n_knapsacks
     capacities = rng.integers(int(0.4 * share), int(0.6 * share), n_knapsacks)
     capacities[-1] = int(weights.sum()) // 2 - int(capacities[:-1].sum())
-    program = BinaryProgram()
+    program = LinearProgram(sense="Maximize")
     for item in range(n_items):
-        program.objective += [(int(profits[item]), f"x{item}_{knapsack}") for knapsack in range(n_knapsacks)]
-        program.rows.append(([(1, f"x{item}_{knapsack}") for knapsack in range(n_knapsacks)], 1))
+        places = [f"x{item}_{knapsack}" for knapsack in range(n_knapsacks)]
+        program.binaries += places
+        program.objective += [(int(profits[item]), place) for place in places]
+        program.at_most([(1, place) for place in places], 1)
     for knapsack in range(n_knapsacks):
         terms = [(int(weights[item]), f"x{item}_{knapsack}") for item in range(n_items)]
-        program.rows.append((terms, int(capacities[knapsack])))
+        program.at_most(terms, int(capacities[knapsack]))
     program.write_lp(path)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gnn_branching.config import ModelConfig
-from gnn_branching.contracts import ROW_FEATURES, VARIABLE_FEATURES
+from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.model.convolution import HalfConvolution
 from gnn_branching.model.incidence import group_edges
 from gnn_branching.model.prenorm import PreNorm, PrenormObserved
@@ -22,10 +22,10 @@ class GraphBatch(Protocol):
     """One graph, or several put side by side with their indices shifted.
 
     Attributes:
-        row_features: (n_rows, 5).
+        row_features: (n_rows, n_row_features).
         edge_index: int64, (2, n_edges): row, then variable.
         edge_values: (n_edges,).
-        variable_features: (n_variables, 19).
+        variable_features: (n_variables, n_variable_features).
         candidates: int64, (n_candidates,): distinct variables.
     """
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from gnn_branching.config import ExperimentConfig, load_config, parse_overrides
-from gnn_branching.contracts import KHALIL_SCHEMA, InputError
+from gnn_branching.contracts import InputError
+from gnn_branching.feature_schema import KHALIL_SCHEMA
 from gnn_branching.policy.kind import get_kind
 
 

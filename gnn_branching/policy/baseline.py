@@ -16,15 +16,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import save as pack_tensors
 
 from gnn_branching.config import ExperimentConfig, ModelConfig, to_mapping
-from gnn_branching.contracts import (
-    KHALIL_SCHEMA,
-    N_KHALIL_FEATURES,
-    BranchingState,
-    CandidateSet,
-    FloatArray,
-    InputError,
-)
+from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray, InputError
 from gnn_branching.durable import write_json
+from gnn_branching.feature_schema import KHALIL_SCHEMA, N_KHALIL_FEATURES
 from gnn_branching.policy.candidate_table import CandidateTable, candidate_table, normalised
 from gnn_branching.policy.card import WEIGHTS_FILE, PolicyCard, read_card, read_weights
 from gnn_branching.policy.kind import FitRequest, FittedPolicy, LoadedPolicy
@@ -63,7 +57,7 @@ class Baseline(ABC):
         """
 
     def transform(self, features: FloatArray) -> FloatArray:
-        """Return what it reads of one tree node's candidates, (n_candidates, 72), in training and at work."""
+        """Return what it reads of one tree node's candidates, in training and at work."""
         return normalised(features)
 
     def fit_features(self, features: FloatArray) -> FloatArray:

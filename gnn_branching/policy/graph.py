@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gnn_branching.contracts import ROW_FEATURES, VARIABLE_FEATURES, BranchingState, CandidateSet, FloatArray
+from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray
+from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.policy.card import PolicyCard, read_card
 from gnn_branching.policy.kind import LoadedPolicy, get_kind
 from gnn_branching.subproblem import GraphView

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gnn_branching.contracts import N_KHALIL_FEATURES, FloatArray, IndexArray, InputError
+from gnn_branching.contracts import FloatArray, IndexArray, InputError
+from gnn_branching.feature_schema import N_KHALIL_FEATURES
 from gnn_branching.policy.baseline import Baseline, Predictor
 from gnn_branching.policy.candidate_table import VALIDATION_SHARE, CandidateTable
 from gnn_branching.policy.card import TEXT_FILE, PolicyCard, read_file

@@ -12,8 +12,9 @@ import numpy as np
 from safetensors.numpy import save as pack_tensors
 
 from gnn_branching.config import ExperimentConfig, ModelConfig, to_mapping
-from gnn_branching.contracts import FEATURE_SCHEMA, InputError
+from gnn_branching.contracts import InputError
 from gnn_branching.durable import write_json
+from gnn_branching.feature_schema import FEATURE_SCHEMA
 from gnn_branching.policy.card import NORMALISATION, WEIGHTS_FILE, read_card, read_weights
 from gnn_branching.policy.kind import FitRequest, FittedPolicy, LoadedPolicy
 from gnn_branching.seeding import derive_seed

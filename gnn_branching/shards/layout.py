@@ -11,18 +11,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gnn_branching.contracts import (
+from gnn_branching.contracts import BranchingState, FloatArray, IndexArray, Sample, SampleOrigin
+from gnn_branching.feature_schema import (
     EDGE_FEATURES,
     FEATURE_SCHEMA,
     KHALIL_SCHEMA,
     N_KHALIL_FEATURES,
     ROW_FEATURES,
     VARIABLE_FEATURES,
-    BranchingState,
-    FloatArray,
-    IndexArray,
-    Sample,
-    SampleOrigin,
 )
 
 SHARD_VERSION = 1

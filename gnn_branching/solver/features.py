@@ -8,17 +8,8 @@ import numba
 import numpy as np
 import pyscipopt
 
-from gnn_branching.contracts import (
-    FEATURE_SCHEMA,
-    KHALIL_SCHEMA,
-    N_KHALIL_FEATURES,
-    VARIABLE_FEATURES,
-    BranchingState,
-    CandidateSet,
-    FloatArray,
-    IndexArray,
-    InputError,
-)
+from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray, IndexArray, InputError
+from gnn_branching.feature_schema import FEATURE_SCHEMA, KHALIL_SCHEMA, N_KHALIL_FEATURES, VARIABLE_FEATURES
 from gnn_branching.solver.candidates import Candidates, HandoverError
 from gnn_branching.solver.ecole_module import load_ecole
 from gnn_branching.solver.lp_graph import LpGraph
@@ -105,7 +96,7 @@ class KhalilFeatures:
         self._observation.extract(_view(model), False)
 
     def extract(self, model: pyscipopt.Model, candidates: Candidates) -> FloatArray:
-        """Return the candidates' features, float64, (n_candidates, 72)."""
+        """Return the candidates' features, float64, (n_candidates, n_candidate_features)."""
         features = self._observation.extract(_view(model), False).features[candidates.indices]
         if features.shape[1] != N_KHALIL_FEATURES or not np.isfinite(features).all():
             raise HandoverError("khalil-feature-not-finite")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pyscipopt
 
-from gnn_branching.contracts import ROW_FEATURES, VARIABLE_FEATURES, FloatArray, IndexArray
+from gnn_branching.contracts import FloatArray, IndexArray
+from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.solver import scip_library as scip
 from gnn_branching.solver.scip_library import address_of, compiled
 
@@ -59,7 +60,7 @@ class LpGraph:
         """Read the features of the current tree node, its LP solved, and the edges if they may have changed.
 
         Returns:
-            Row features (n_rows, 5) and variable features (n_variables, 19), fresh.
+            Row features (n_rows, n_row_features) and variable features (n_variables, n_variable_features), fresh.
         """
         if not same_graph(self.address, self._variables, self._rows):
             self._read_structure()

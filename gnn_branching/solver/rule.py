@@ -14,7 +14,6 @@ import numpy as np
 import pyscipopt
 
 from gnn_branching.contracts import (
-    FEATURE_SCHEMA,
     BranchingState,
     CandidateIndex,
     CandidateSet,
@@ -23,6 +22,7 @@ from gnn_branching.contracts import (
     Policy,
     RuleStatistics,
 )
+from gnn_branching.feature_schema import FEATURE_SCHEMA
 from gnn_branching.solver.candidates import Candidates, HandoverError, current_candidates
 from gnn_branching.solver.features import FeatureExtractor, all_finite
 from gnn_branching.solver.plugin import WeaklyBound

@@ -12,15 +12,8 @@ import numpy as np
 import pyscipopt
 
 from gnn_branching.config import CollectionConfig
-from gnn_branching.contracts import (
-    FEATURE_SCHEMA,
-    KHALIL_SCHEMA,
-    CandidateIndex,
-    Policy,
-    Sample,
-    SampleOrigin,
-    SolveStatus,
-)
+from gnn_branching.contracts import CandidateIndex, Policy, Sample, SampleOrigin, SolveStatus
+from gnn_branching.feature_schema import FEATURE_SCHEMA, KHALIL_SCHEMA
 from gnn_branching.seeding import generator
 from gnn_branching.solver.candidates import HandoverError, current_candidates
 from gnn_branching.solver.expert import make_expert

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gnn_branching.cli import main
-from gnn_branching.contracts import KHALIL_SCHEMA
+from gnn_branching.feature_schema import KHALIL_SCHEMA
 from gnn_branching.pipeline import read_experiment
 from gnn_branching.policy import load_policy
 from gnn_branching.policy.card import read_card

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from gnn_branching.collection import inspect_dataset, summary_table, write_pictures
 from gnn_branching.collection.inspection import label_problem, n_tied_best
-from gnn_branching.contracts import VARIABLE_FEATURES, InputError, Sample
+from gnn_branching.contracts import InputError, Sample
+from gnn_branching.feature_schema import VARIABLE_FEATURES
 from gnn_branching.shards import episode_path, write_episode
 from tests.shards.samples import random_episode, random_sample
 

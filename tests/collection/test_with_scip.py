@@ -12,16 +12,9 @@ import pytest
 
 from gnn_branching.collection import collect_dataset, inspect_dataset
 from gnn_branching.config import CollectionConfig, ExperimentConfig
-from gnn_branching.contracts import (
-    FEATURE_SCHEMA,
-    VARIABLE_FEATURES,
-    BranchingState,
-    CandidateSet,
-    FloatArray,
-    InstanceFile,
-    Policy,
-)
+from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray, InstanceFile, Policy
 from gnn_branching.execution import LocalExecutor
+from gnn_branching.feature_schema import FEATURE_SCHEMA, VARIABLE_FEATURES
 from gnn_branching.instances import InstanceSplits
 from gnn_branching.provenance import file_sha256
 from gnn_branching.shards import open_dataset

@@ -12,7 +12,7 @@ from gnn_branching.solver.problem import read_problem
 from tests.instances.toys import write_toy
 
 PUBLISHED = ("capacitated-facility-location", "combinatorial-auction", "independent-set", "set-cover")
-ALL = (*PUBLISHED, "generalized-independent-set", "multiple-knapsack")
+ALL = (*PUBLISHED, "generalized-independent-set", "multiple-knapsack", "lot-sizing", "generalized-assignment")
 N_VARIABLES_AND_ROWS = {
     ("set-cover", "easy"): (1000, 500),
     ("set-cover", "medium"): (1000, 1000),
@@ -28,6 +28,9 @@ N_VARIABLES_AND_ROWS = {
     ("multiple-knapsack", "medium"): (1200, 112),
     ("multiple-knapsack", "hard"): (2700, 168),
     ("generalized-independent-set", "easy"): (None, None),
+    ("lot-sizing", "easy"): (3 * 7 * 14 + 14, 2 * 7 * 14 + 14),
+    ("lot-sizing", "hard"): (3 * 12 * 24 + 24, 2 * 12 * 24 + 24),
+    ("generalized-assignment", "easy"): (20 * 200, 20 + 200),
 }
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.func import functional_call, jvp
 
 from gnn_branching.config import ModelConfig
-from gnn_branching.contracts import ROW_FEATURES, VARIABLE_FEATURES
+from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.model.network import BipartiteGCNN, Implementation
 from tests.model.conftest import Graph, join, make_graph
 

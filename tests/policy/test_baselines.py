@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from gnn_branching.config import ExperimentConfig, ModelConfig, TrainingConfig
-from gnn_branching.contracts import KHALIL_SCHEMA, CandidateSet, InputError, Policy, Sample
+from gnn_branching.contracts import CandidateSet, InputError, Policy, Sample
 from gnn_branching.dataset.source import MemorySource
 from gnn_branching.dataset.synthetic import random_sample
+from gnn_branching.feature_schema import KHALIL_SCHEMA
 from gnn_branching.policy import load_policy
 from gnn_branching.policy.baseline import Arrays, Baseline
 from gnn_branching.policy.candidate_table import candidate_table, normalised, normalised_with_products

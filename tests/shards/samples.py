@@ -7,14 +7,8 @@ from dataclasses import fields
 
 import numpy as np
 
-from gnn_branching.contracts import (
-    N_KHALIL_FEATURES,
-    ROW_FEATURES,
-    VARIABLE_FEATURES,
-    BranchingState,
-    Sample,
-    SampleOrigin,
-)
+from gnn_branching.contracts import BranchingState, Sample, SampleOrigin
+from gnn_branching.feature_schema import N_KHALIL_FEATURES, ROW_FEATURES, VARIABLE_FEATURES
 
 
 def random_sample(

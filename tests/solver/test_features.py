@@ -11,7 +11,8 @@ import numpy as np
 import pyscipopt
 import pytest
 
-from gnn_branching.contracts import KHALIL_SCHEMA, ROW_FEATURES, VARIABLE_FEATURES, CandidateSet, InputError
+from gnn_branching.contracts import CandidateSet, InputError
+from gnn_branching.feature_schema import KHALIL_SCHEMA, ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.solver import lp_graph
 from gnn_branching.solver.candidates import Candidates, HandoverError, current_candidates
 from gnn_branching.solver.features import PROBLEMS, FeatureExtractor, check

@@ -7,21 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from gnn_branching.contracts import (
-    EDGE_FEATURES,
-    N_KHALIL_FEATURES,
-    ROW_FEATURES,
-    VARIABLE_FEATURES,
-    BranchingState,
-    InputError,
-    Policy,
-    RuleStatistics,
-    SolveFigures,
-    SolveStatus,
-)
+from gnn_branching.contracts import BranchingState, InputError, Policy, RuleStatistics, SolveFigures, SolveStatus
 from gnn_branching.evaluation.solves.leavings import PolicyAgreement, write_agreement
 from gnn_branching.evaluation.solves.plan import SolveJob
 from gnn_branching.evaluation.solves.trees import write_tree
+from gnn_branching.feature_schema import EDGE_FEATURES, N_KHALIL_FEATURES, ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.solver.compare import agreement_along_tree
 from gnn_branching.solver.settings import SolveLimits
 from gnn_branching.solver.solve import prepare_solve, solve_instance
