@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -169,3 +170,17 @@ def eager_imports(module: Path) -> set[str]:
             parts = [f"{node.module}.{alias.name}" for alias in node.names]
             found |= {part if part in known else node.module for part in parts}
     return found
+
+
+WALK = re.compile(r"^\d+\. `([a-z_.]+)`:", re.MULTILINE)
+
+
+def test_the_documented_walk_of_a_sample_is_one_way() -> None:
+    text = (PACKAGE.parent / "docs" / "architecture.md").read_text()
+    walk = [f"{PACKAGE.name}.{name}" for name in WALK.findall(text)]
+    assert len(walk) > 20
+    assert len(set(walk)) == len(walk)
+    modules = {name_of(module): module for module in MODULES}
+    for place, name in enumerate(walk):
+        found = {name for name in imports(modules[name]) if name in walk}
+        assert found <= set(walk[: place + 1]), f"{name} imports what comes later"

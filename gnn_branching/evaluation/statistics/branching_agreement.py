@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import binomtest
 
 from gnn_branching.contracts import AgreementRecord
 
@@ -83,8 +84,7 @@ def _aggregate(records: Sequence[AgreementRecord], *, first_depth: int, last_dep
     )
 
 
-def wilson_interval(share: float, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """Return Wilson's score interval of a share of ``n`` (Wilson 1927), 95 % unless told otherwise."""
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(centre - half, 0.0), min(centre + half, 1.0)
+def wilson_interval(share: float, n: int) -> tuple[float, float]:
+    """Return Wilson's 95 % score interval of a share of ``n`` (Wilson 1927)."""
+    interval = binomtest(round(share * n), n).proportion_ci(confidence_level=0.95, method="wilson")
+    return float(interval.low), float(interval.high)
