@@ -44,15 +44,21 @@ def diagnose(
 
     from gnn_branching.diagnostics.advice.diagnose import diagnose as measure
     from gnn_branching.diagnostics.advice.trained_run import TrainedRun
+    from gnn_branching.policy.kind import get_kind
+    from gnn_branching.policy.network_kind import NetworkKind
     from gnn_branching.shards import open_dataset
 
     folder = RunFolder(path=run)
     if not folder.config.is_file():
         raise InputError(f"{run} is no run folder ({folder.config.name} is missing); make one with train-policy")
     config = parse_config(json_module.loads(folder.config.read_text()), source=str(folder.config))
+    kind = get_kind(config.model.kind)
+    if not isinstance(kind, NetworkKind):
+        raise InputError(f"{run} trained a {kind.name}, which is no network: there is no convergence to diagnose")
+    network = kind.initial(config.model, config.seed)
     source = open_dataset(dataset or folder.dataset, "train")
     with threadpool_limits(limits=1):  # one sample at a time: more threads wait for each other
-        found = TrainedRun(run, config, source, n_samples=samples)
+        found = TrainedRun(run, config, source, n_samples=samples, network=network)
         diagnosis = measure(found, out or folder.diagnostics, epsilon=epsilon)
     print(next(file for file in diagnosis.files if file.suffix == ".md").read_text())
     print("\n".join(str(file) for file in diagnosis.files))

@@ -16,10 +16,23 @@ from pathlib import Path
 
 import numpy as np
 
-from gnn_branching.contracts import FloatArray
 from gnn_branching.diagnostics.advice.picture import Curve, Panel, draw
 from gnn_branching.diagnostics.measures.finding import Verdict
 from gnn_branching.theory.report import TheoryCheck, TheoryReport, above, below, exactly, write_report
+from gnn_branching.theory.shallow_linear import (
+    Decay,
+    Factors,
+    Noise,
+    descend,
+    first_positive,
+    flow_gaps,
+    global_minimum,
+    noisy_objective,
+    numerical_hessian,
+    penalty_weight,
+    rank_one_rate,
+    sampled_objective,
+)
 
 CLAIM = (
     "Dropout on a shallow linear network converges at a rate that falls like 1/width and vanishes as p approaches 1."
@@ -29,8 +42,6 @@ RATE_TOLERANCE = 0.01
 
 REFERENCE_SIZE, REFERENCE_SLOPE = (4, 1.0), -0.7745
 """Width and singular value of an earlier run with p = 0.7, and the slope it fitted."""
-NULL_SHARE = 1e-4
-"""An eigenvalue below this share of the largest counts as zero."""
 
 
 class Fault(StrEnum):
@@ -38,13 +49,6 @@ class Fault(StrEnum):
 
     NONE = "none"
     WRONG_LAMBDA = "wrong-lambda"
-
-
-class Noise(StrEnum):
-    """What is dropped."""
-
-    DROPOUT = "dropout"
-    DROPCONNECT = "dropconnect"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,178 +82,12 @@ class Experiment:
             *_minimum_checks(self.width, weight, penalty_weight(p, Noise.DROPOUT), self.seed),
             *_rate_checks(decay, self.sigma, self.width, weight),
             *_rank_two_checks(self.width, penalty_weight(p, Noise.DROPOUT), self.seed),
-            *_keep_probability_checks(self.sigma, self.width),
-            *_negative_controls(decay, self.sigma, self.width, p),
+            *_width_one_checks(self.sigma, penalty_weight(p, Noise.DROPOUT)),
+            *_keep_probability_checks(self.sigma, self.width, self.seed),
+            _wrong_lambda(decay, self.sigma, self.width, p),
         ]
         _picture(decay, self.sigma, self.width, weight, out / "senen-cerda2020.png")
         return write_report("senen-cerda2020", CLAIM, checks, out, started)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Factors:
-    """The two weight matrices: ``outer`` W2, (n_out, f), and ``inner`` W1, (f, n_in)."""
-
-    outer: FloatArray
-    inner: FloatArray
-
-    @property
-    def penalty(self) -> float:
-        """``R = Σ_i ‖W2[:, i]‖² ‖W1[i, :]‖²``."""
-        return float(np.sum(np.sum(self.outer**2, axis=0) * np.sum(self.inner**2, axis=1)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Minimum:
-    """Global minimum of the rescaled objective.
-
-    Args:
-        values: Singular values of ``W2 W1``, descending, (rank,).
-        objective: ``I*``.
-        path_norm: The common ``‖W2[:, i]‖ ‖W1[i, :]‖`` of an equalised minimiser.
-    """
-
-    values: tuple[float, ...]
-    objective: float
-    path_norm: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Decay:
-    """Gap ``I − I*`` along a gradient flow: times and gaps, (n_points,), float64."""
-
-    times: FloatArray
-    gaps: FloatArray
-
-    def slope(self, past_transient: float = 1e-4) -> float:
-        """Return the slope of the log gap from a share of its start, past the transient, to 1e-11 of it."""
-        relative = self.gaps / self.gaps[0]
-        window = (relative < past_transient) & (relative > 1e-11)
-        return float(np.polyfit(self.times[window], np.log(self.gaps[window]), 1)[0])
-
-
-def penalty_weight(keep_probability: float, noise: Noise) -> float:
-    """Return λ of the rescaled objective for a KEEP probability."""
-    kept = keep_probability if noise is Noise.DROPOUT else keep_probability**2
-    return (1.0 - kept) / kept
-
-
-def noisy_objective(target: FloatArray, factors: Factors, keep_probability: float, noise: Noise) -> float:
-    """Return the closed-form expected loss ``E‖Y − noisy product‖²`` in original coordinates."""
-    p = keep_probability if noise is Noise.DROPOUT else keep_probability**2
-    spread = p - p * p
-    return float(np.sum((target - p * factors.outer @ factors.inner) ** 2)) + spread * factors.penalty
-
-
-def sampled_objective(
-    target: FloatArray, factors: Factors, keep_probability: float, noise: Noise, n_draws: int, seed: int
-) -> tuple[float, float]:
-    """Return the Monte-Carlo mean of the noisy loss and its standard error."""
-    rng = np.random.default_rng([seed, 0])
-    n_out, width = factors.outer.shape
-    losses = []
-    for _ in range(10):
-        draws = n_draws // 10
-        if noise is Noise.DROPOUT:
-            outer = factors.outer * (rng.random((draws, 1, width)) < keep_probability)
-            product = outer @ factors.inner
-        else:
-            outer = factors.outer * (rng.random((draws, n_out, width)) < keep_probability)
-            product = outer @ (factors.inner * (rng.random((draws, *factors.inner.shape)) < keep_probability))
-        losses.append(np.sum((target - product) ** 2, axis=(1, 2)))
-    sample = np.concatenate(losses)
-    return float(sample.mean()), float(sample.std(ddof=1) / math.sqrt(len(sample)))
-
-
-def global_minimum(singular_values: FloatArray, width: int, weight: float) -> Minimum:
-    """Return the global minimum of ``‖Y − W2 W1‖² + λ R`` at hidden width f.
-
-    ``s_i = max(σ_i − α, 0)`` with ``α = λ Σ_{i≤ρ} σ_i / (f + λρ)``, ρ the largest r with ``σ_r > α_r``.
-    """
-    sigma = np.sort(singular_values)[::-1][:width]
-    counts = np.arange(1, len(sigma) + 1)
-    thresholds = weight * np.cumsum(sigma) / (width + weight * counts)
-    active = np.nonzero(sigma > thresholds)[0]
-    threshold = float(thresholds[active[-1]]) if len(active) else 0.0
-    kept = np.maximum(sigma - threshold, 0.0)
-    rest = float(np.sum(np.sort(singular_values)[::-1][width:] ** 2))
-    objective = float(np.sum((sigma - kept) ** 2)) + rest + weight / width * float(kept.sum()) ** 2
-    return Minimum(values=tuple(kept.tolist()), objective=objective, path_norm=float(kept.sum()) / width)
-
-
-def rank_one_rate(sigma: float, width: int, weight: float) -> float:
-    """Return ω = 4λσ/(f + λ), the smallest nonzero Hessian eigenvalue of ``I`` at a balanced minimiser.
-
-    Rank-1 derivation: with ``t = σ/(f + λ)`` the common path value, the Hessian is ``[[A, A], [A, A]]``,
-    ``A = 2t(11ᵀ + λ Id)``, so its eigenvalues are ``4t(f + λ)``, ``4tλ`` (f − 1 times) and 0 (f times).
-    For ``½ I`` halve it.
-    """
-    return 4.0 * weight * sigma / (width + weight)
-
-
-def rescaled_objective(target: FloatArray, factors: Factors, weight: float) -> float:
-    """Return ``‖Y − W2 W1‖² + λ R``."""
-    return float(np.sum((target - factors.outer @ factors.inner) ** 2)) + weight * factors.penalty
-
-
-def descend(target: FloatArray, start: Factors, weight: float, step: float, n_steps: int) -> tuple[Factors, FloatArray]:
-    """Follow ``Ẇ = −∇I`` by Heun's method; return the end and the objective per step, (n_steps,)."""
-    outer, inner = start.outer, start.inner
-    values = np.empty(n_steps)
-    for index in range(n_steps):
-        values[index] = rescaled_objective(target, Factors(outer=outer, inner=inner), weight)
-        first = _slope(target, outer, inner, weight)
-        second = _slope(target, outer - step * first.outer, inner - step * first.inner, weight)
-        outer = outer - 0.5 * step * (first.outer + second.outer)
-        inner = inner - 0.5 * step * (first.inner + second.inner)
-    return Factors(outer=outer, inner=inner), values
-
-
-def _slope(target: FloatArray, outer: FloatArray, inner: FloatArray, weight: float) -> Factors:
-    residual = outer @ inner - target
-    by_outer = 2.0 * residual @ inner.T + 2.0 * weight * outer * np.sum(inner**2, axis=1)
-    by_inner = 2.0 * outer.T @ residual + 2.0 * weight * inner * np.sum(outer**2, axis=0)[:, None]
-    return Factors(outer=by_outer, inner=by_inner)
-
-
-def flow_gaps(sigma: float, width: int, weight: float, seed: int) -> Decay:
-    """Follow the flow for a scalar (rank-1) target from near the balanced minimiser and record the gap.
-
-    The flow conserves ``u_i² − v_i²`` of each unit, so a balanced start ends in the balanced minimiser.
-    """
-    minimum = global_minimum(np.array([sigma]), width, weight)
-    rng = np.random.default_rng([seed, 1])
-    scale = math.sqrt(minimum.path_norm)
-    signs = rng.choice(np.array([-1.0, 1.0]), size=width)
-    near = signs * scale + 0.05 * rng.standard_normal(width)
-    start = Factors(outer=near[None, :], inner=near[:, None])
-    step = 0.02 / sigma
-    n_steps = int(32.0 / (2.0 * rank_one_rate(sigma, width, weight) * step))
-    _, values = descend(np.array([[sigma]]), start, weight, step, n_steps)
-    return Decay(times=step * np.arange(n_steps, dtype=np.float64), gaps=np.maximum(values - minimum.objective, 1e-300))
-
-
-def numerical_hessian(target: FloatArray, factors: Factors, weight: float) -> FloatArray:
-    """Return the Hessian at ``factors``, outer weights first, by central differences of the exact gradient."""
-    n_outer, point = factors.outer.size, np.concatenate([factors.outer.ravel(), factors.inner.ravel()])
-    step, rows = 1e-5, []
-    for index in range(len(point)):
-        shift = np.zeros_like(point)
-        shift[index] = step
-        ends = []
-        for moved in (point + shift, point - shift):
-            outer = moved[:n_outer].reshape(factors.outer.shape)
-            inner = moved[n_outer:].reshape(factors.inner.shape)
-            slope = _slope(target, outer, inner, weight)
-            ends.append(np.concatenate([slope.outer.ravel(), slope.inner.ravel()]))
-        rows.append((ends[0] - ends[1]) / (2.0 * step))
-    hessian = np.array(rows)
-    symmetric: FloatArray = 0.5 * (hessian + hessian.T)
-    return symmetric
-
-
-def first_positive(spectrum: FloatArray) -> int:
-    """Return the index of the smallest eigenvalue, in ascending order, that is more than an error of differences."""
-    return int(np.argmax(spectrum > NULL_SHARE * spectrum[-1]))
 
 
 def _objective_checks(keep: float, claimed_keep: float, n_draws: int, seed: int) -> list[TheoryCheck]:
@@ -327,40 +165,60 @@ def _rank_two_checks(width: int, weight: float, seed: int) -> list[TheoryCheck]:
     gaps = np.maximum(objectives - global_minimum(np.array([2.0, 1.0]), width, weight).objective, 1e-300)
     slope, rate = Decay(times=0.02 * np.arange(4000.0), gaps=gaps).slope(0.1), 2.0 * float(values[slowest])
     statement = "slope of the log gap against −2 times the smallest nonzero eigenvalue of the numerical Hessian"
-    return [exactly("rank-2 decay slope", slope, -rate, RATE_TOLERANCE * rate, statement)]
-
-
-def _keep_probability_checks(sigma: float, width: int) -> list[TheoryCheck]:
-    grid = np.linspace(0.001, 0.999, 9981)
-    rates = np.array([p * rank_one_rate(sigma, width, penalty_weight(p, Noise.DROPOUT)) for p in grid])
-    closed = 4.0 * grid * (1.0 - grid) * sigma / (grid * width + 1.0 - grid)
-    wide = rank_one_rate(sigma, 100 * width, 1.0) / rank_one_rate(sigma, 200 * width, 1.0)
+    closed = 2.0 * rank_one_rate(2.0, width, weight)
     return [
-        below("rate in p", float(np.abs(rates - closed).max()), 1e-12, "p ω against 4p(1−p)σ/(pf + 1 − p)"),
-        exactly(
-            "fastest p", float(grid[rates.argmax()]), 1.0 / (1.0 + math.sqrt(width)), 2e-4, "argmax against 1/(1 + √f)"
+        exactly("rank-2 decay slope", slope, -rate, RATE_TOLERANCE * rate, statement),
+        below(
+            "rank-1 rate at rank 2 (negative control)",
+            abs(slope + closed) / closed,
+            RATE_TOLERANCE,
+            "relative distance of the slope at rank 2 from the closed rate, which is a rank-1 derivation",
+            expected=Verdict.VIOLATED,
         ),
-        below("rate at p = 0.999", float(rates[-1] / rates.max()), 0.05, "the rate vanishes as p approaches 1"),
-        exactly("rate over width", wide, 2.0, 0.02, "doubling a large width halves the rate"),
     ]
 
 
-def _negative_controls(decay: Decay, sigma: float, width: int, keep: float) -> list[TheoryCheck]:
+def _width_one_checks(sigma: float, weight: float) -> list[TheoryCheck]:
+    """A single unit has no second mode: its rate is another one, and the dense Hessian decides."""
+    root = math.sqrt(global_minimum(np.array([sigma]), 1, weight).path_norm)
+    balanced = Factors(outer=np.array([[root]]), inner=np.array([[root]]))
+    spectrum = np.asarray(np.linalg.eigvalsh(numerical_hessian(np.array([[sigma]]), balanced, weight)))
+    found = float(spectrum[first_positive(spectrum)])
+    statement = "smallest nonzero Hessian eigenvalue of a single unit against 4σ"
+    return [exactly("hessian eigenvalue, f = 1", found, rank_one_rate(sigma, 1, weight), 1e-6, statement)]
+
+
+def _keep_probability_checks(sigma: float, width: int, seed: int) -> list[TheoryCheck]:
+    """Simulate the flow at several keep probabilities and widths; in original weights its rate is p ω."""
+    fastest = 1.0 / (1.0 + math.sqrt(width))
+    rates: dict[float, float] = {}
+    checks = []
+    for p in (fastest - 0.15, fastest, fastest + 0.15, 0.9):
+        weight = penalty_weight(p, Noise.DROPOUT)
+        slope, omega = flow_gaps(sigma, width, weight, seed).slope(), rank_one_rate(sigma, width, weight)
+        rates[p] = -p * slope / 2.0
+        statement = "slope of the flow's log gap over −2ω"
+        checks.append(
+            exactly(f"slope over -2 omega, p = {p:.2f}", -slope / (2.0 * omega), 1.0, RATE_TOLERANCE, statement)
+        )
+    others = max(rate for p, rate in rates.items() if p != fastest)
+    wide = flow_gaps(sigma, 2 * width, 1.0, seed).slope() / flow_gaps(sigma, width, 1.0, seed).slope()
+    expected = (width + 1.0) / (2.0 * width + 1.0)
+    return [
+        *checks,
+        above("fastest p", rates[fastest], others, "simulated rate p ω at p = 1/(1 + √f) against the other p"),
+        below("rate near p = 1", rates[0.9], 0.75 * rates[fastest], "the simulated rate falls as p approaches 1"),
+        exactly(
+            "rate over width", wide, expected, RATE_TOLERANCE, "simulated rate at twice the width over the rate, λ = 1"
+        ),
+    ]
+
+
+def _wrong_lambda(decay: Decay, sigma: float, width: int, keep: float) -> TheoryCheck:
     swapped = rank_one_rate(sigma, width, penalty_weight(1.0 - keep, Noise.DROPOUT))
     distance = abs(decay.slope() + 2.0 * swapped) / (2.0 * swapped)
     statement = "relative distance of the slope from −2ω with the drop probability taken for the keep probability"
-    two_values = global_minimum(np.array([2.0, 1.0]), width, penalty_weight(keep, Noise.DROPOUT))
-    return [
-        below("wrong lambda (negative control)", distance, RATE_TOLERANCE, statement, expected=Verdict.VIOLATED),
-        above(
-            "rank-1 rate at rank 2 (negative control)",
-            math.nan,
-            float(sum(v > 0 for v in two_values.values)),
-            "the closed rate is asked for only when one singular value is kept",
-            assumptions_met=sum(v > 0 for v in two_values.values) == 1,
-            expected=Verdict.NOT_APPLICABLE,
-        ),
-    ]
+    return below("wrong lambda (negative control)", distance, RATE_TOLERANCE, statement, expected=Verdict.VIOLATED)
 
 
 def _picture(decay: Decay, sigma: float, width: int, weight: float, path: Path) -> None:

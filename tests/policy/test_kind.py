@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from examples.own_network import KIND
+from gnn_branching.cli import main
 from gnn_branching.config import ExperimentConfig, ModelConfig, TrainingConfig
 from gnn_branching.contracts import InputError, Policy
 from gnn_branching.dataset.source import GraphSource
@@ -54,6 +55,7 @@ def test_an_own_network_trains_saves_and_loads(tmp_path: Path) -> None:
     assert policy.card.n_parameters == 19 * 8 + 8 + 8
     assert policy_accuracy(policy, open_dataset(dataset, "test")).acc_1 == figures["test_acc_1"]
     assert folder.convergence.is_file()
+    assert main(["diagnose", str(folder.path), "--dataset", str(dataset), "--samples", "4"]) == 0
     policy.warm_up()
     state = open_dataset(dataset, "test")[0].state
     order = np.random.default_rng(0).permutation(state.n_candidates)

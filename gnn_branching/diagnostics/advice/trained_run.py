@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from gnn_branching.config import ExperimentConfig
 from gnn_branching.contracts import InputError, Sample
@@ -21,7 +21,8 @@ from gnn_branching.diagnostics.measures.imitation import imitation_probe, within
 from gnn_branching.diagnostics.measures.probe import Probe, flat_parameters
 from gnn_branching.diagnostics.rates.learning_rate import adam_ceiling_at
 from gnn_branching.diagnostics.tracking.tracker import ProbeRecord, initial_parameters, probe_samples, read_probes
-from gnn_branching.model.network import BipartiteGCNN
+from gnn_branching.model.network import initial_network
+from gnn_branching.run_folder import RunFolder
 from gnn_branching.training.outputs import read_metrics
 from gnn_branching.training.records import EpochRecord
 
@@ -52,21 +53,29 @@ class TrainedRun:
         config: What was run.
         source: Training samples; the probe takes evenly spaced ones.
         n_samples: Samples of the probe; fewer if their Jacobian would not fit into memory.
+        network: A network of the kind that was trained, whatever its weights; the graph network by default.
 
     Raises:
         InputError: If the training was not tracked, or has not finished an epoch.
     """
 
-    def __init__(self, folder: Path, config: ExperimentConfig, source: SampleSource, *, n_samples: int = 32) -> None:
-        best = folder / "checkpoints" / "best.safetensors"
+    def __init__(
+        self,
+        folder: Path,
+        config: ExperimentConfig,
+        source: SampleSource,
+        *,
+        n_samples: int = 32,
+        network: nn.Module | None = None,
+    ) -> None:
+        best = RunFolder(path=folder).checkpoints / "best.safetensors"
         start = initial_parameters(folder)
         if start is None or not best.exists():
             raise InputError(f"{folder} holds no tracked training with a finished epoch; make one with train-policy")
         self.name = folder.resolve().name
         self.start: Tensor = start
         self._folder, self._config, self._source = folder, config, source
-        with torch.random.fork_rng():
-            self._network = BipartiteGCNN(config.model)
+        self._network: nn.Module = initial_network(config.model, 0) if network is None else network
         self._network.load_state_dict(load_file(best))
         self._network.eval()
         self.samples: Sequence[Sample] = within_memory(
@@ -76,12 +85,12 @@ class TrainedRun:
     @property
     def history(self) -> Sequence[EpochRecord]:
         """The epochs so far."""
-        return read_metrics(self._folder / "metrics.jsonl")
+        return read_metrics(RunFolder(path=self._folder).metrics)
 
     @property
     def probes(self) -> Sequence[ProbeRecord]:
         """What was tracked during training."""
-        return read_probes(self._folder / "diagnostics" / "convergence.jsonl")
+        return read_probes(RunFolder(path=self._folder).convergence)
 
     @cached_property
     def probe(self) -> Probe:
@@ -121,7 +130,7 @@ class TrainedRun:
 
     def ceiling(self) -> float:
         """Return Adam's ceiling at the best weights with the newest checkpoint's second moments; NaN without one."""
-        steps = sorted((self._folder / "checkpoints").glob("step-*.safetensors"))
+        steps = sorted(RunFolder(path=self._folder).checkpoints.glob("step-*.safetensors"))
         if not steps:
             return math.nan
         return adam_ceiling_at(self.probe, self.end, adam_second_moments(steps[-1]))

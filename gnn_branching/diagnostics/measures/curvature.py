@@ -29,6 +29,8 @@ LANCZOS_TOLERANCE = 1e-8
 """Relative accuracy asked of the eigensolver."""
 RESIDUAL_TOLERANCE = 0.1
 """Relative residual of an eigenpair up to which advice may rest on it: the eigenvalue is at most so far off."""
+N_FAST_RESTARTS = 30
+"""Lanczos restarts with differences of gradients: across kinks they are no matrix, and it might never converge."""
 FEW_VECTORS = 8
 """Lanczos vectors when one leading eigenvalue is asked for roughly: half the products of SciPy's default."""
 
@@ -61,6 +63,7 @@ def hessian_top(
     tolerance: float = LANCZOS_TOLERANCE,
     n_vectors: int | None = None,
     exact: bool = True,
+    may_repeat: bool = True,
 ) -> TopEigenpair:
     """Return the largest eigenvalue of the loss's Hessian (its sharpness).
 
@@ -72,6 +75,7 @@ def hessian_top(
         n_vectors: Lanczos vectors kept, at least 2: fewer products, slower convergence; SciPy's default if None.
         exact: Double backward from the start; otherwise only where it does not confirm what differences of gradients
             gave.
+        may_repeat: Whether it may come to that, which can take ten times as long; otherwise the pair stays unreliable.
     """
     return _checked(
         lambda v: hessian_product(probe, parameters, v.to(parameters.device)).cpu(),
@@ -79,6 +83,7 @@ def hessian_top(
         start if start is not None else _fixed_vector(len(parameters)),
         tolerance,
         n_vectors,
+        may_repeat=may_repeat,
     )
 
 
@@ -136,12 +141,19 @@ def preconditioned_top(
 
 
 def _checked(
-    exact: Product, fast: Product | None, start: Tensor, tolerance: float, n_vectors: int | None
+    exact: Product,
+    fast: Product | None,
+    start: Tensor,
+    tolerance: float,
+    n_vectors: int | None,
+    *,
+    may_repeat: bool = True,
 ) -> TopEigenpair:
     """Run Lanczos with the fast product if there is one, and again with the exact one unless that confirms the pair."""
     if fast is not None:
-        top = verified(largest(fast, len(start), start, tolerance, n_vectors=n_vectors), exact)
-        if top.is_reliable:
+        found = largest(fast, len(start), start, tolerance, n_vectors=n_vectors, n_restarts=N_FAST_RESTARTS)
+        top = verified(found, exact)
+        if top.is_reliable or not may_repeat:
             return top
     return verified(largest(exact, len(start), start, tolerance, n_vectors=n_vectors), exact)
 

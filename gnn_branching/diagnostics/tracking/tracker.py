@@ -28,6 +28,7 @@ from gnn_branching.diagnostics.measures.probe import flat_parameters
 from gnn_branching.diagnostics.measures.tangent_kernel import kernel_spectrum, tangent_kernel
 from gnn_branching.diagnostics.tracking.budget import SHARES, UNTRIED_CAUTION, ProbeBudget, ProbeKind
 from gnn_branching.diagnostics.tracking.early_stop import PlStarRule
+from gnn_branching.run_folder import RunFolder
 from gnn_branching.training.records import Callback, EpochRecord, StepRecord, TrainingPlan, TrainingResult
 
 DEFAULT_SHARE = 0.05
@@ -116,9 +117,9 @@ class ConvergenceTracker(Callback):
 
     def on_start(self, network: nn.Module, plan: TrainingPlan) -> None:
         """Freeze the probe, and remember the weights at the very start."""
-        self._folder = plan.run_folder / "diagnostics"
+        self._folder = RunFolder(path=plan.run_folder).diagnostics
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._path = self._folder / "convergence.jsonl"
+        self._path = RunFolder(path=plan.run_folder).convergence
         self._records = [r for r in read_probes(self._path) if r.step <= plan.first_step]
         self._path.write_text("".join(_line(record) for record in self._records), encoding="utf-8")
         n_large, n_small = probe_sizes(plan, len(self._samples), self._share)
@@ -225,9 +226,11 @@ class ConvergenceTracker(Callback):
             tolerance=TRACKING_TOLERANCE,
             n_vectors=N_LANCZOS,
             exact=False,
+            may_repeat=False,  # the budget does not allow for it
         )
         self._top = top.vector
-        return {"hessian_lambda_max": top.value, "hessian_residual": top.residual}
+        figures = {"hessian_residual": top.residual}
+        return figures | ({"hessian_lambda_max": top.value} if top.is_reliable else {})
 
     def _kernel(self, parameters: Tensor) -> dict[str, float]:
         kernel = tangent_kernel(self._small_probe, parameters)
@@ -306,5 +309,5 @@ def _remember_initial(path: Path, network: nn.Module, first_step: int) -> Tensor
 
 def initial_parameters(run_folder: Path) -> Tensor | None:
     """Return the parameters a tracked training started from, float64, flat; None if it was not tracked."""
-    path = run_folder / "diagnostics" / "initial.safetensors"
+    path = RunFolder(path=run_folder).initial_weights
     return load_file(path)["parameters"].to(torch.float64) if path.exists() else None

@@ -10,6 +10,7 @@ from gnn_branching.evaluation.solves.plan import PolicySpec
 from gnn_branching.policy import list_policies
 from gnn_branching.policy.load import HUB_PREFIX
 from gnn_branching.provenance import file_sha256
+from gnn_branching.run_folder import run_of_policy
 from gnn_branching.solver.rule import PRESETS
 from gnn_branching.solver.settings import SCIP_RULES
 
@@ -39,8 +40,7 @@ def parse_policy(text: str) -> PolicySpec:
 
 
 def _folder_label(folder: Path) -> str:
-    name = folder.resolve().name
-    return folder.resolve().parent.name if name == "policy" else name
+    return run_of_policy(folder).name
 
 
 def _shipped_hash(name: str) -> str:
