@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import resource
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,12 +10,12 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from typing import Generic, TypeVar
 
+from gnn_branching.execution.process import die_with_parent, limit_memory
 from gnn_branching.execution.streaming import explain
 
 Payload = TypeVar("Payload")
 Result = TypeVar("Result")
 
-_PR_SET_PDEATHSIG = 1
 ARRIVED = "arrived"
 """First message of a job's process: it could import all that the job needs."""
 
@@ -62,15 +59,6 @@ def run_job(
     pipe.close()
 
 
-def limit_memory(limit_mib: int) -> None:
-    """Make allocations of this process fail beyond a limit; Linux only, elsewhere it does nothing."""
-    if not sys.platform.startswith("linux"):
-        return
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = limit_mib << 20
-    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
-
-
 def _die_with_owner(owner: int) -> None:
     """Ask Linux to kill this process when the fork server dies, and let that one die with its owner.
 
@@ -81,10 +69,9 @@ def _die_with_owner(owner: int) -> None:
     if held is not None and descriptor is not None:
         os.close(descriptor)
         held._forkserver_alive_fd = None
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == 1 or not _exists(owner):
-            os._exit(1)
+    die_with_parent()
+    if sys.platform.startswith("linux") and (os.getppid() == 1 or not _exists(owner)):
+        os._exit(1)
 
 
 def _exists(process: int) -> bool:

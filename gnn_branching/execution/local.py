@@ -16,6 +16,7 @@ from typing import Generic, TypeVar, cast
 
 from gnn_branching.contracts import InputError
 from gnn_branching.execution.job import ARRIVED, JobReport, run_job
+from gnn_branching.execution.process import THREAD_VARIABLES, signal_name
 from gnn_branching.execution.protocol import JobOutcome
 from gnn_branching.provenance import available_cores
 
@@ -25,7 +26,6 @@ Result = TypeVar("Result")
 PRELOADED = ("numpy", "pyarrow", "pydantic", "pyscipopt", "ecole", "gnn_branching.execution.job")
 """Slow imports that no job needs twice: the fork server has them, and a job starts within about 10 ms. None of them
 starts a thread."""
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 DEFAULT_ATTEMPTS = 3
 EXIT_SECONDS = 10.0
 """Time for a process that has closed its pipe to end by itself, so that its exit code can be told."""
@@ -222,8 +222,4 @@ def _wait(running: Sequence[_Running[Payload]]) -> None:
 def _ending(exit_code: int | None) -> str:
     if exit_code is None or exit_code >= 0:
         return f"ended with exit code {exit_code}"
-    try:
-        name = signal.Signals(-exit_code).name
-    except ValueError:
-        name = f"signal {-exit_code}"
-    return f"died of {name}" + (" (out of memory?)" if -exit_code == signal.SIGKILL else "")
+    return f"died of {signal_name(exit_code)}" + (" (out of memory?)" if -exit_code == signal.SIGKILL else "")

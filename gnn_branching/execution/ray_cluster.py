@@ -13,7 +13,8 @@ from types import ModuleType
 from typing import TypeVar
 
 from gnn_branching.contracts import InputError
-from gnn_branching.execution.job import JobReport, limit_memory
+from gnn_branching.execution.job import JobReport
+from gnn_branching.execution.process import limit_memory
 from gnn_branching.execution.protocol import JobOutcome
 from gnn_branching.execution.streaming import explain
 from gnn_branching.provenance import available_cores

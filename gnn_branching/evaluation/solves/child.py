@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import os
-import resource
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,14 +12,13 @@ from gnn_branching.contracts import SolveFigures
 from gnn_branching.durable import write_durably
 from gnn_branching.evaluation.solves.plan import SolveJob
 from gnn_branching.evaluation.solves.store import ChildReport, dump_report, parse_job
+from gnn_branching.execution.process import die_with_parent, limit_memory
 from gnn_branching.provenance import collect_provenance
 
 MEMORY_HEADROOM_MIB = 2048
 """Private address space allowed beyond the resident limit: interpreter, libraries, arenas that are never touched."""
 
 SolveFunction = Callable[[SolveJob], SolveFigures]
-
-_PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> int:
@@ -33,7 +29,8 @@ def main(arguments: list[str]) -> int:
     job_file, report_file, target, parent = arguments
     _die_with_parent(int(parent))
     job = parse_job(Path(job_file).read_bytes())
-    _limit_memory(job.limits.memory_limit_mib)
+    # In case the watcher outside is too slow to see them.
+    limit_memory(job.limits.memory_limit_mib + MEMORY_HEADROOM_MIB)
     report = _solve(load_function(target), job)
     write_durably(Path(report_file), dump_report(report))
     return 0
@@ -60,21 +57,9 @@ def _solve(function: SolveFunction, job: SolveJob) -> ChildReport:
 
 def _die_with_parent(parent: int) -> None:
     """Ask Linux to kill this process when the runner dies, so that no orphan disturbs later timings."""
-    if not sys.platform.startswith("linux"):
-        return
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
+    die_with_parent()
+    if sys.platform.startswith("linux") and os.getppid() != parent:
         sys.exit("the runner died before its solve began")
-
-
-def _limit_memory(limit_mib: int) -> None:
-    """Make allocations fail beyond the limit, in case the watcher outside is too slow to see them."""
-    if not sys.platform.startswith("linux"):
-        return
-    limit = (limit_mib + MEMORY_HEADROOM_MIB) * 2**20
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    ceiling = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (ceiling, hard))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import psutil
 from gnn_branching.contracts import SolveRecord, SolveStatus
 from gnn_branching.evaluation.solves.plan import SolveJob
 from gnn_branching.evaluation.solves.store import ChildReport, dump_job, parse_report
+from gnn_branching.execution.process import THREAD_VARIABLES, signal_name
 from gnn_branching.provenance import collect_provenance
 
 SCIP_SOLVER = "gnn_branching.evaluation.solves.solving:solve_job"
@@ -29,15 +29,6 @@ START_ALLOWANCE_SECONDS = 120.0
 OVERRUN_FACTOR = 1.1
 """SCIP looks at the clock between LP iterations, not within them: so much later it is held to be stuck."""
 MAX_DETAIL_CHARACTERS = 400
-
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMBA_NUM_THREADS",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +121,7 @@ def _exit_code_within(process: subprocess.Popen[bytes], seconds: float) -> int |
 def _ended(code: int) -> _Ending:
     if code >= 0:
         return _Ending(None, f"exit code {code}")
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    return _Ending(SolveStatus.CRASHED, f"died of {name}")
+    return _Ending(SolveStatus.CRASHED, f"died of {signal_name(code)}")
 
 
 def _record(job: SolveJob, *, ending: _Ending, report: ChildReport | None, last_words: str) -> SolveRecord:
