@@ -23,7 +23,9 @@ import {module}
 """
 
 
-@pytest.mark.parametrize("module", ["diagnostics.tracker", "training.loop", "model.network", "policy.torch_runtime"])
+@pytest.mark.parametrize(
+    "module", ["diagnostics.tracking.tracker", "training.loop", "model.network", "policy.torch_runtime"]
+)
 @pytest.mark.parametrize(("said", "read"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
 def test_threads_sleep_unless_told_otherwise(module: str, said: str | None, read: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}

@@ -16,7 +16,7 @@ REBUILD_ECOLE = "run `make setup`, or python scripts/install_ecole.py with this 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Examined:
     """One line of the doctor's report.
 
     Args:
@@ -38,11 +38,11 @@ def doctor(*, json: JsonPath = None) -> int:
     Example: `gnn-branching doctor`
     """
     provenance = collect_provenance()
-    findings = [Finding(name=name, value=found) for name, found in provenance.packages.items()]
+    findings = [Examined(name=name, value=found) for name, found in provenance.packages.items()]
     findings += [
-        Finding(name="python", value=provenance.python),
-        Finding(name="system", value=f"{provenance.system} {provenance.machine}"),
-        Finding(name="cpu", value=f"{provenance.cpu}, {available_cores()} cores usable"),
+        Examined(name="python", value=provenance.python),
+        Examined(name="system", value=f"{provenance.system} {provenance.machine}"),
+        Examined(name="cpu", value=f"{provenance.cpu}, {available_cores()} cores usable"),
         *_solver_findings(),
         _device_finding(),
         _kernel_cache_finding(),
@@ -57,30 +57,30 @@ def doctor(*, json: JsonPath = None) -> int:
     return 3 if failed else 0
 
 
-def _solver_findings() -> list[Finding]:
+def _solver_findings() -> list[Examined]:
     try:
         environment = importlib.import_module("gnn_branching.solver.environment")
         found = environment.scip_environment()
     except ImportError as error:
-        return [Finding(name="ecole", value=f"cannot be imported: {error}", remedy=REBUILD_ECOLE)]
+        return [Examined(name="ecole", value=f"cannot be imported: {error}", remedy=REBUILD_ECOLE)]
     n_libraries = len(found.libraries)
     names = ", ".join(Path(library).name for library in found.libraries)
     remedy = "" if n_libraries == 1 or not found.libraries else REBUILD_ECOLE
     return [
-        Finding(name="scip", value=found.scip_version),
-        Finding(name="libscip mapped", value=f"{n_libraries}: {names}", remedy=remedy),
+        Examined(name="scip", value=found.scip_version),
+        Examined(name="libscip mapped", value=f"{n_libraries}: {names}", remedy=remedy),
     ]
 
 
-def _device_finding() -> Finding:
+def _device_finding() -> Examined:
     torch = importlib.import_module("torch")
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    return Finding(name="device", value=f"{device}, {torch.get_num_threads()} torch threads")
+    return Examined(name="device", value=f"{device}, {torch.get_num_threads()} torch threads")
 
 
-def _kernel_cache_finding() -> Finding:
+def _kernel_cache_finding() -> Examined:
     import gnn_branching
 
     folder = Path(gnn_branching.__file__).parent
     n_kernels = sum(1 for _ in folder.rglob("*.nbc"))
-    return Finding(name="kernel cache", value=f"{n_kernels} compiled kernels")
+    return Examined(name="kernel cache", value=f"{n_kernels} compiled kernels")

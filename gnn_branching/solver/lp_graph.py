@@ -70,7 +70,7 @@ class LpGraph:
         return row_features, variable_features
 
     def _read_structure(self) -> None:
-        n_variables, n_lp_rows, self._n_rows, n_edges = (int(n) for n in measure(self.address))
+        n_variables, n_lp_rows, self._n_rows, n_edges = (int(n) for n in count_graph(self.address))
         self._variables = np.empty(n_variables, dtype=np.int64)
         self._rows = np.empty((n_lp_rows, 2), dtype=np.int64)
         self._products = np.empty(n_lp_rows)
@@ -114,7 +114,7 @@ def same_graph(address: int, known_variables: IndexArray, known_rows: IndexArray
 
 
 @compiled("UniTuple(int64, 4)(int64)")
-def measure(address: int) -> tuple[int, int, int, int]:
+def count_graph(address: int) -> tuple[int, int, int, int]:
     """Return the numbers of variables, of the LP's rows, of the graph's rows, one a side, and of its edges."""
     n_lp_rows = scip.n_lp_rows(address)
     rows = scip.addresses_at(scip.lp_rows(address), n_lp_rows)

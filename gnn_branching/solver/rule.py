@@ -27,7 +27,7 @@ from gnn_branching.solver.candidates import Candidates, HandoverError, current_c
 from gnn_branching.solver.features import FeatureExtractor, all_finite
 from gnn_branching.solver.plugin import WeaklyBound
 from gnn_branching.solver.settings import CHOSEN_RULE_PRIORITY
-from gnn_branching.solver.verify import Verdict, verify_best
+from gnn_branching.solver.verify import Reduction, verify_best
 
 RULE_NAME = "learned"
 """The rule's name in SCIP's parameters, log and statistics."""
@@ -284,7 +284,7 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
                 n_best=self._settings.strong_branching_top_k,
                 iteration_limit=self._settings.strong_branching_iteration_limit,
             )
-            if isinstance(verdict, Verdict):
+            if isinstance(verdict, Reduction):
                 self._n_decisions += 1
                 self._n_reductions += 1
                 return {"result": verdict.result}

@@ -35,7 +35,7 @@ SAMPLER_PRIORITY = 2 * CHOSEN_RULE_PRIORITY
 
 
 @dataclass(slots=True, kw_only=True)
-class Episode:
+class EpisodeOutcome:
     """What one solve gave.
 
     Args:
@@ -73,7 +73,7 @@ class Sampler(WeaklyBound, pyscipopt.Branchrule):
         schema = KHALIL_SCHEMA if config.khalil_features else FEATURE_SCHEMA
         self._extractor = FeatureExtractor(schema, config.candidates)
         self._expert = make_expert(config.candidates, config.strong_branching_iteration_limit)
-        self.episode = Episode()
+        self.episode = EpisodeOutcome()
 
     def branchinitsol(self) -> None:
         """Get ready; SCIP calls this when branch and bound starts, and after a restart."""
@@ -141,7 +141,7 @@ def run_episode(
     config: CollectionConfig,
     instance_sha256: str,
     exploration: Policy | None = None,
-) -> Episode:
+) -> EpisodeOutcome:
     """Solve one instance and sample its tree.
 
     Args:

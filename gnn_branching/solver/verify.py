@@ -12,7 +12,7 @@ from gnn_branching.solver.candidates import Candidates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Reduction:
     """Strong branching settled the tree node without branching.
 
     Args:
@@ -24,7 +24,7 @@ class Verdict:
 
 def verify_best(
     model: pyscipopt.Model, candidates: Candidates, scores: FloatArray, *, n_best: int, iteration_limit: int
-) -> CandidateIndex | Verdict:
+) -> CandidateIndex | Reduction:
     """Choose among the policy's best candidates by SCIP's score of limited strong branching.
 
     Args:
@@ -66,11 +66,11 @@ def verify_best(
     if failed:
         return CandidateIndex(chosen)
     if down_infeasible and up_infeasible:
-        return Verdict(result=pyscipopt.SCIP_RESULT.CUTOFF)
+        return Reduction(result=pyscipopt.SCIP_RESULT.CUTOFF)
     if down_infeasible:
         infeasible, tightened = model.tightenVarLb(variable, float(np.ceil(value)), force=True)
     else:
         infeasible, tightened = model.tightenVarUb(variable, float(np.floor(value)), force=True)
     if infeasible:
-        return Verdict(result=pyscipopt.SCIP_RESULT.CUTOFF)
-    return Verdict(result=pyscipopt.SCIP_RESULT.REDUCEDDOM) if tightened else CandidateIndex(chosen)
+        return Reduction(result=pyscipopt.SCIP_RESULT.CUTOFF)
+    return Reduction(result=pyscipopt.SCIP_RESULT.REDUCEDDOM) if tightened else CandidateIndex(chosen)

@@ -104,6 +104,12 @@ class Experiment:
             ),
             *(check for run in runs for check in _rate_checks(run, limit, lambda_0, rate)),
             *_width_checks(runs),
+            above(
+                "widths that the proof covers",
+                sum(_is_wide(run, limit, lambda_0) for run in runs),
+                1.0,
+                "widths with ‖H(0) − H∞‖₂ ≤ λ0/4, at which the rows above owe what they say",
+            ),
             *self._kernel_checks(),
             *_negative_controls(data, self.n_steps, self.seed),
         ]
@@ -229,7 +235,7 @@ def _rate_checks(run: Descent, limit: FloatArray, lambda_0: float, rate: float) 
     bound = np.maximum(1.0 - rate * lambda_0 / 2.0, 0.0) ** steps * run.squared_residuals[0]
     separated = lambda_0 > PARALLEL
     stable = rate * float(np.linalg.eigvalsh(run.start_kernel)[-1]) <= 2.0
-    wide = float(np.linalg.norm(run.start_kernel - limit, 2)) <= lambda_0 / 4.0
+    wide = _is_wide(run, limit, lambda_0)
     # A network too narrow for the proof owes nothing; that it is too narrow is what such a row must say.
     expected = Verdict.HOLDS if wide else Verdict.NOT_APPLICABLE
     needs = "needs λ0 > 0, η ≤ 2/λmax and ‖H(0) − H∞‖₂ ≤ λ0/4"
@@ -264,6 +270,10 @@ def _rate_checks(run: Descent, limit: FloatArray, lambda_0: float, rate: float) 
         ),
         *_reference_checks(run, limit),
     ]
+
+
+def _is_wide(run: Descent, limit: FloatArray, lambda_0: float) -> bool:
+    return float(np.linalg.norm(run.start_kernel - limit, 2)) <= lambda_0 / 4.0
 
 
 def _reference_checks(run: Descent, limit: FloatArray) -> list[TheoryCheck]:

@@ -55,6 +55,9 @@ KERNEL_REFERENCES: Mapping[tuple[int, int], float] = {(20, 1000): 0.977, (20, 40
 KERNEL_TOLERANCE = 0.1
 """Allowed distance from such a reference."""
 
+MANY_DIRECTIONS = 1000
+"""Frozen directions that suffice to go below the floor."""
+
 
 class Fault(StrEnum):
     """Deliberate faults; the report must fail under each."""
@@ -117,7 +120,19 @@ class Experiment:
                 "least loss over floor with directions frozen at the start and the best norms",
                 expected=Verdict.VIOLATED,
             ),
-            above("frozen features: stay above the floor", control, 1.0, "the same against the floor"),
+            above(
+                f"frozen features m={self.widths[-1]}: stay above the floor",
+                control,
+                1.0,
+                "the same against the floor; true of a width like this, not of any",
+            ),
+            above(
+                f"frozen features m={MANY_DIRECTIONS} (negative control)",
+                frozen_optimum_ratio(self.n_dimensions[-1], MANY_DIRECTIONS, self.seed),
+                1.0,
+                "so many random directions reach below the floor without being trained",
+                expected=Verdict.VIOLATED,
+            ),
         ]
         _picture(runs, kernels, control, out / "li2020.png")
         return write_report("li2020", CLAIM, checks, out, started)

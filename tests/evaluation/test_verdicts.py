@@ -11,7 +11,7 @@ from synthetic import TIME_LIMIT, made_up_rows
 from gnn_branching.contracts import RuleStatistics, SolveRecord
 from gnn_branching.evaluation.report.alerts import core_share, make_alerts
 from gnn_branching.evaluation.report.sources import Sources
-from gnn_branching.evaluation.report.verdicts import EVERYTHING, Verdict, make_verdicts, overall_sentence
+from gnn_branching.evaluation.report.verdicts import EVERYTHING, RuleVerdict, make_verdicts, overall_sentence
 from gnn_branching.evaluation.solves.leavings import Conditions
 from gnn_branching.evaluation.statistics.comparison import compare
 from gnn_branching.evaluation.statistics.pairing import ComparisonOptions
@@ -20,7 +20,7 @@ OPTIONS = ComparisonOptions(time_limit_seconds=TIME_LIMIT, n_resamples=200)
 ROWS = made_up_rows()
 
 
-def verdicts_of(rows: list[SolveRecord]) -> tuple[Verdict, ...]:
+def verdicts_of(rows: list[SolveRecord]) -> tuple[RuleVerdict, ...]:
     return make_verdicts(compare(rows, OPTIONS), "relpscost")
 
 

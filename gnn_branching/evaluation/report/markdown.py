@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from gnn_branching.evaluation.report.page import Page
 from gnn_branching.evaluation.report.tables import format_estimate, to_markdown
-from gnn_branching.evaluation.report.verdicts import Verdict
+from gnn_branching.evaluation.report.verdicts import RuleVerdict
 
 LEFT_OUT = frozenset({"instances"})
 """Tables with a row for every instance: too long for a document, and there as CSV."""
@@ -51,7 +51,7 @@ def _blocks(page: Page, picture_file: str) -> Iterator[str]:
     yield from notes
 
 
-def _verdict_line(verdict: Verdict) -> str:
+def _verdict_line(verdict: RuleVerdict) -> str:
     head = f"- **{verdict.policy}** on {verdict.instances} ({verdict.settings} settings): {verdict.headline}"
     if verdict.ratio.value != verdict.ratio.value:
         return head

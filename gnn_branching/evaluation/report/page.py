@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from gnn_branching.evaluation.report.comparison_tables import KEY_COLUMNS
 from gnn_branching.evaluation.report.tables import Table, Tone, format_interval, format_ratio, to_csv
 from gnn_branching.evaluation.report.theme import DARK, LIGHT, Picture
-from gnn_branching.evaluation.report.verdicts import Verdict
+from gnn_branching.evaluation.report.verdicts import RuleVerdict
 
 PAGE_LIGHT, PAGE_DARK = "#f5f7fa", "#0f131a"
 INTERVAL_FACTOR = 4.0
@@ -86,7 +86,7 @@ class Page:
     subtitle: str
     lead: str
     alerts: tuple[Alert, ...] = ()
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: tuple[RuleVerdict, ...] = ()
     main_picture: Picture | None = None
     has_picture_beside_cards: bool = False
     lead_table: Table | None = None

@@ -34,7 +34,7 @@ class OtherSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class RuleVerdict:
     """One rule against the baseline on one family and size.
 
     Args:
@@ -62,12 +62,12 @@ class Verdict:
     others: tuple[OtherSettings, ...] = ()
 
 
-def make_verdicts(groups: Sequence[GroupComparison], baseline: str) -> tuple[Verdict, ...]:
+def make_verdicts(groups: Sequence[GroupComparison], baseline: str) -> tuple[RuleVerdict, ...]:
     """Return a verdict for each learned rule in each group, on everything first; without learned rules, for all.
 
     A rule's first settings lead, the others are beside them.
     """
-    found: list[Verdict] = []
+    found: list[RuleVerdict] = []
     any_learned = has_learned(groups)
     for group in sorted(groups, key=lambda group: group.family != ALL):
         rivals = [line for line in group.methods if line.method.policy != baseline]
@@ -84,7 +84,7 @@ def has_learned(groups: Sequence[GroupComparison]) -> bool:
     return any(line.is_learned for group in groups for line in group.methods)
 
 
-def overall_sentence(verdicts: Sequence[Verdict], baseline: str) -> str:
+def overall_sentence(verdicts: Sequence[RuleVerdict], baseline: str) -> str:
     """Return one honest sentence over all comparisons of single groups, and one over everything together."""
     own = [verdict for verdict in verdicts if verdict.instances != EVERYTHING]
     if not own:
@@ -115,7 +115,7 @@ def _tally(tones: Sequence[Tone]) -> str:
     )
 
 
-def _single_sentence(verdict: Verdict, baseline: str) -> str:
+def _single_sentence(verdict: RuleVerdict, baseline: str) -> str:
     where = f"on {verdict.instances} under {verdict.settings} settings"
     estimate, rival = verdict.ratio, _in_words(baseline)
     if not math.isfinite(estimate.value):
@@ -155,12 +155,12 @@ def _headline(estimate: RatioEstimate) -> str:
     return {Tone.GOOD: "faster", Tone.BAD: "slower"}.get(ratio_tone(estimate), "no clear difference")
 
 
-def _verdict(line: MethodFigures, group: GroupComparison, baseline: str) -> Verdict:
+def _verdict(line: MethodFigures, group: GroupComparison, baseline: str) -> RuleVerdict:
     estimate = line.ratios["time"]
     sentence = f"× {baseline}'s time"
     if not math.isfinite(estimate.value):
         sentence = f"No runs of {baseline} on the same instances and seeds under these settings."
-    return Verdict(
+    return RuleVerdict(
         policy=line.method.policy,
         instances=EVERYTHING if group.family == ALL else group_title(group.family, group.size),
         settings=line.method.settings,
