@@ -34,7 +34,7 @@ def generate(
     ----------
     family
         `set-cover`, `combinatorial-auction`, `capacitated-facility-location`, `independent-set`, `multiple-knapsack`,
-        `generalized-independent-set`, or one you registered.
+        `generalized-independent-set`, `lot-sizing`, `generalized-assignment`, or one you registered.
     size
         `easy`, `medium` or `hard`.
     n

@@ -69,8 +69,8 @@ def draw_lot_sizing(seed: int, n_items: int, n_periods: int, tightness: float = 
 def write_lot_sizing(path: Path, seed: int, n_items: int, n_periods: int, tightness: float = 1.0) -> None:
     """Write a lot sizing instance: what to produce when, at least cost of setups, stock and overtime.
 
-    Variables: production ``x``, stock at the end of the period ``s`` and setup ``y`` (binary) of each item and period,
-    and overtime ``o`` of each period. Rows: the balance of stock; no production without a setup; the capacity.
+    Variables: of each item and period production ``x``, setup ``y`` (binary) and stock ``s`` at the end of the period;
+    overtime ``o`` of each period. Rows: the balance of stock; no production without a setup; the capacity.
     """
     data = draw_lot_sizing(seed, n_items, n_periods, tightness)
     program = LinearProgram(sense="Minimize")

@@ -1,18 +1,32 @@
 from __future__ import annotations
 
 import importlib.metadata
+from dataclasses import replace
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from gnn_branching.config import parse_overrides
 from gnn_branching.contracts import InputError
-from gnn_branching.instances import Family, family, family_names, get_family, register_family
+from gnn_branching.execution import make_executor
+from gnn_branching.instances import (
+    Family,
+    family,
+    family_names,
+    generate_instances,
+    get_family,
+    prepare_splits,
+    register_family,
+)
+from gnn_branching.instances.lp_format import LinearProgram
 from gnn_branching.solver.problem import read_problem
 from tests.instances.toys import write_toy
+from tests.test_layout import imports
 
 PUBLISHED = ("capacitated-facility-location", "combinatorial-auction", "independent-set", "set-cover")
-ALL = (*PUBLISHED, "generalized-independent-set", "multiple-knapsack", "lot-sizing", "generalized-assignment")
+ALL = (*PUBLISHED, "generalized-assignment", "generalized-independent-set", "lot-sizing", "multiple-knapsack")
 N_VARIABLES_AND_ROWS = {
     ("set-cover", "easy"): (1000, 500),
     ("set-cover", "medium"): (1000, 1000),
@@ -28,9 +42,12 @@ N_VARIABLES_AND_ROWS = {
     ("multiple-knapsack", "medium"): (1200, 112),
     ("multiple-knapsack", "hard"): (2700, 168),
     ("generalized-independent-set", "easy"): (None, None),
-    ("lot-sizing", "easy"): (3 * 7 * 14 + 14, 2 * 7 * 14 + 14),
-    ("lot-sizing", "hard"): (3 * 12 * 24 + 24, 2 * 12 * 24 + 24),
-    ("generalized-assignment", "easy"): (20 * 200, 20 + 200),
+    ("generalized-assignment", "easy"): (10 * 200, 10 + 200),
+    ("generalized-assignment", "medium"): (15 * 300, 15 + 300),
+    ("generalized-assignment", "hard"): (20 * 400, 20 + 400),
+    ("lot-sizing", "easy"): (7 * 14 * 3 + 14, 7 * 14 * 2 + 14),
+    ("lot-sizing", "medium"): (10 * 18 * 3 + 18, 10 * 18 * 2 + 18),
+    ("lot-sizing", "hard"): (12 * 24 * 3 + 24, 12 * 24 * 2 + 24),
 }
 
 
@@ -120,6 +137,38 @@ def test_a_user_registers_a_function(fresh_registry: None, tmp_path: Path) -> No
         register_family("toy", write_toy, sizes={"huge": {}})
     with pytest.raises(InputError, match="has no size 'easy'; it has tiny"):
         get_family("toy").arguments("easy")
+
+
+def test_how_to_add_a_family(fresh_registry: None, tmp_path: Path) -> None:
+    # Once in a module of yours that is imported, or as an entry point (see below): a writer, and its sizes.
+    register_family("subset", write_subset, sizes={"easy": {"n_items": 10}, "medium": {"n_items": 20}})
+    # From then on, it is a family like any other: generate, train-policy, and evaluate --family.
+    made = generate_instances("subset", "medium", 2, tmp_path, executor=make_executor("local", workers=1))
+    assert [read_problem(file.path).getNVars() for file in made.instances] == [20, 20]
+    config = parse_overrides(["instances.family=subset", "instances.n_train=3"]).instances
+    splits = prepare_splits(replace(config, n_valid=1, n_test=1), 0, tmp_path, make_executor("local", workers=1))
+    assert len(splits.train) == 3
+
+
+def write_subset(path: Path, seed: int, n_items: int) -> None:
+    weights = np.random.default_rng(seed).integers(100, 1000, n_items).tolist()
+    program = LinearProgram(sense="Maximize", binaries=[f"x{item}" for item in range(n_items)])
+    program.objective += zip(weights, program.binaries, strict=True)
+    program.at_most(program.objective, sum(weights) // 2)
+    program.write_lp(path)
+
+
+def test_no_module_of_the_stage_imports_itself_in_a_circle() -> None:
+    stage = "gnn_branching.instances"
+    folder = Path(family.__file__).parent
+    imported = {
+        path.stem: {name.removeprefix(f"{stage}.") for name in imports(path) if name.startswith(f"{stage}.")}
+        for path in folder.glob("*.py")
+        if path.stem != "__init__"
+    }
+    assert "family" in imported["builtin"]
+    assert not imported["family"]
+    list(TopologicalSorter(imported).static_order())  # raises CycleError
 
 
 def test_an_entry_point_brings_a_family(monkeypatch: pytest.MonkeyPatch, fresh_registry: None) -> None:
