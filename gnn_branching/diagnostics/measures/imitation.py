@@ -37,6 +37,9 @@ def imitation_probe(network: nn.Module, samples: Sequence[Sample], loss: str, de
     if not samples:
         raise InputError("a probe of 0 samples; give at least 1")
     batches = [to_data(sample).to(device) for sample in samples]
+    if torch.device(device).type != "cpu":
+        # Fused, it is compiled there, and compiled code gives up its buffers after the first row of a Jacobian.
+        network = twice_differentiable(network)
     fused = isinstance(network, BipartiteGCNN) and network.implementation == "fused"
     network = copy.deepcopy(network).to(device)
     return make_probe(
