@@ -58,11 +58,14 @@ def train_policy(
     overrides = [*(set_ or []), *(f"{key}={value}" for key, value in given_values.items() if value is not None)]
     experiment = pipeline.read_experiment(config, overrides, instances=instances)
     folder = RunFolder(path=out or Path("runs") / (config.stem if config else str(instances and instances.name)))
+    jobs = None  # samples that are there need no workers
+    if not dataset:
+        jobs = collection_executor(executor, folder=folder, workers=workers, ray_address=ray_address)
     figures = pipeline.train_policy(
         experiment,
         folder,
         datasets=dataset or (),
-        executor=collection_executor(executor, folder=folder, workers=workers, ray_address=ray_address),
+        executor=jobs,
         measure_rate=lr == "auto",
     )
     if "test_acc_1" not in figures:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Literal, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from gnn_branching.model.prenorm import PreNorm, PrenormObserved
 from gnn_branching.seeding import derive_seed
 
 Implementation = Literal["fused", "reference"]
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class GraphBatch(Protocol):
@@ -164,7 +165,12 @@ def _initialise(module: nn.Module) -> None:
 
 
 def initial_network(config: ModelConfig, seed: int) -> BipartiteGCNN:
-    """Return a network before training; its weights depend on the configuration and the experiment's seed alone."""
+    """Return the graph network before training; see :func:`initially`."""
+    return initially(BipartiteGCNN, config, seed)
+
+
+def initially(build: Callable[[ModelConfig], Network], config: ModelConfig, seed: int) -> Network:
+    """Build a network whose weights depend on the configuration and the experiment's seed alone."""
     with torch.random.fork_rng():
         torch.manual_seed(derive_seed(seed, "initial weights"))
-        return BipartiteGCNN(config)
+        return build(config)

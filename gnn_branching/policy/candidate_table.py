@@ -107,8 +107,3 @@ def normalised_with_products(features: FloatArray) -> FloatArray:
     """Add the products of all pairs of columns, then normalise: the features of the published SVM ranker."""
     first, second = np.triu_indices(features.shape[1])
     return normalised(np.hstack([features, features[:, first] * features[:, second]]))
-
-
-def unchanged(features: FloatArray) -> FloatArray:
-    """Return the features as they are."""
-    return features

@@ -27,7 +27,7 @@ class GraphNetwork(NetworkKind):
             return NetworkKind.load(self, folder, name, device)
         card = read_card(folder)
         runtime = CompiledNetwork(card.architecture, read_weights(folder, card))
-        return GraphPolicy(folder, name, device, runtime.logits)
+        return GraphPolicy(folder, name, device, card, runtime.logits)
 
 
 def build(config: ModelConfig) -> BipartiteGCNN:

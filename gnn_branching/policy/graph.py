@@ -21,12 +21,14 @@ class GraphPolicy:
         folder: The policy's folder.
         name: Name for tables.
         device: Where it runs, as PyTorch names it.
+        card: What it is.
         logits: Maps what the network sees of a tree node to one logit per candidate.
     """
 
-    def __init__(self, folder: Path, name: str, device: str, logits: Callable[[BranchingState], FloatArray]) -> None:
-        self.folder, self.name, self.device = folder.resolve(), name, device
-        self.card: PolicyCard = read_card(folder)
+    def __init__(
+        self, folder: Path, name: str, device: str, card: PolicyCard, logits: Callable[[BranchingState], FloatArray]
+    ) -> None:
+        self.folder, self.name, self.device, self.card = folder.resolve(), name, device, card
         self._view = GraphView(self.card.architecture.graph)
         self._logits = logits
 

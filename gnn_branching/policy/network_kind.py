@@ -17,7 +17,6 @@ from gnn_branching.durable import write_json
 from gnn_branching.feature_schema import FEATURE_SCHEMA
 from gnn_branching.policy.card import NORMALISATION, WEIGHTS_FILE, read_card, read_weights
 from gnn_branching.policy.kind import FitRequest, FittedPolicy, LoadedPolicy
-from gnn_branching.seeding import derive_seed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -53,11 +52,9 @@ class NetworkKind:
 
     def initial(self, config: ModelConfig, seed: int) -> nn.Module:
         """Return a network before training; its weights depend on the configuration and the experiment's seed alone."""
-        import torch
+        from gnn_branching.model.network import initially
 
-        with torch.random.fork_rng():
-            torch.manual_seed(derive_seed(seed, "initial weights"))
-            return self.build(config)
+        return initially(self.build, config, seed)
 
     def fit(self, request: FitRequest) -> FittedPolicy:
         """Train, or go on with a training that was interrupted."""
@@ -103,7 +100,9 @@ class NetworkKind:
         from gnn_branching.policy.graph import GraphPolicy
         from gnn_branching.policy.torch_runtime import TorchNetwork
 
-        return GraphPolicy(folder, name, device, TorchNetwork(self.load_network(folder), device).logits)
+        return GraphPolicy(
+            folder, name, device, read_card(folder), TorchNetwork(self.load_network(folder), device).logits
+        )
 
     def load_network(self, folder: Path) -> nn.Module:
         """Load a policy folder as a PyTorch network in evaluation mode, to train further, convert or examine.

@@ -16,9 +16,8 @@ from gnn_branching.contracts import InputError
 from gnn_branching.dataset.source import SampleSource
 from gnn_branching.diagnostics.rates.learning_rate import LearningRateChoice, choose_learning_rate
 from gnn_branching.durable import write_durably
+from gnn_branching.run_folder import RunFolder
 from gnn_branching.training.progress import fingerprint
-
-FILE_NAME = "learning-rate.json"
 
 Choose = Callable[..., LearningRateChoice]
 
@@ -62,7 +61,7 @@ def stored_or_measured_rate(
     Raises:
         InputError: If the folder's rate was measured for another training, or its file is damaged.
     """
-    path = folder / FILE_NAME
+    path = RunFolder(path=folder).learning_rate
     wanted = _depends_on(config, network, seed, len(train_source), len(valid_source))
     if path.exists():
         return _read(path, wanted)

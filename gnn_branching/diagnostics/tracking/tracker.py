@@ -258,7 +258,7 @@ class ConvergenceTracker(Callback):
     def _open_events(self, plan: TrainingPlan) -> None:
         from torch.utils.tensorboard import SummaryWriter  # takes a second to import
 
-        folder = plan.run_folder / "tensorboard" / "convergence"
+        folder = RunFolder(path=plan.run_folder).tensorboard / "convergence"
         writer = SummaryWriter(log_dir=str(folder), purge_step=plan.first_step + 1)
         self._on_scalar, self._close = writer.add_scalar, writer.close
 
