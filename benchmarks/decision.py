@@ -43,7 +43,7 @@ from gnn_branching.solver.problem import read_problem
 from gnn_branching.solver.rule import LearnedBranching
 from gnn_branching.solver.sampling import run_episode
 from gnn_branching.solver.settings import SolveLimits, apply_settings
-from gnn_branching.subproblem import GraphView
+from gnn_branching.subproblem import View
 
 SETTINGS = "paper"
 N_PRENORM_SAMPLES = 10
@@ -90,12 +90,12 @@ class Subject:
     reference_interval: int
     record: Record = field(default_factory=Record)
     n_calls: int = 0
-    view: GraphView = field(init=False)
+    view: View = field(init=False)
 
     name = "measured"
 
     def __post_init__(self) -> None:
-        self.view = GraphView(self.policy.card.architecture.graph)
+        self.view = View(self.policy.card.architecture.graph, self.policy.card.architecture.search)
 
     @property
     def feature_schema(self) -> str:

@@ -21,6 +21,7 @@ PositiveCount = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Aggregation = Literal["sum", "sqrt", "mean"]
 Graph = Literal["lp", "subproblem"]
+Search = Literal["none", "head"]
 DEGREE_POWER: Mapping[Aggregation, float] = MappingProxyType({"sum": 0.0, "sqrt": 0.5, "mean": 1.0})
 """The sum of messages is divided by this power of their number."""
 RETIRED: Mapping[tuple[str, str], object] = MappingProxyType(
@@ -62,6 +63,7 @@ class CollectionConfig:
         expert_probability: Probability of asking, and following, the expert at a tree node.
         exploration: Who branches otherwise: ``pscost``, or a policy's name or folder (DAgger).
         settings: Named SCIP settings.
+        search_features: Whether to store what the search has learned of each candidate, such as pseudocosts.
         khalil_features: Whether to store the features of the published baselines too (slow); on whenever
             ``model.kind`` is a baseline.
         strong_branching_iteration_limit: LP iterations per child; 0 means no limit.
@@ -77,6 +79,7 @@ class CollectionConfig:
     expert_probability: Annotated[float, Field(gt=0, le=1)] = 0.05
     exploration: str = "pscost"
     settings: Literal["paper", "default"] = "paper"
+    search_features: bool = True
     khalil_features: bool = False
     strong_branching_iteration_limit: Count = 0
     n_samples_per_episode: Count = 0
@@ -98,6 +101,8 @@ class ModelConfig:
             sum over √d. What is summed grows with the size of the problem, what is averaged forgets it.
         graph: What the network sees of a tree node: its whole ``lp``, or its ``subproblem``, which is the LP without
             the variables that are fixed there.
+        search: Where the network sees what the search has learned, such as pseudocosts: ``none``, or at its ``head``,
+            beside each candidate's embedding.
         dropout: Probability of DROPPING a unit in the head.
     """
 
@@ -106,6 +111,7 @@ class ModelConfig:
     n_rounds: PositiveCount = 1
     aggregation: Aggregation = "sum"
     graph: Graph = "lp"
+    search: Search = "none"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 

@@ -40,6 +40,8 @@ class BranchingState:
         candidates: int64, (n_candidates,): ``VarIndex`` of each candidate, in the solver's order.
         candidate_features: float64, (n_candidates, n_candidate_features), Ecole's ``Khalil2016``; None unless asked
             for, as they cost far more than all the rest.
+        search_features: float64, (n_candidates, n_search_features), columns ``feature_schema.SEARCH_FEATURES``; None
+            unless asked for.
     """
 
     row_features: FloatArray
@@ -48,6 +50,7 @@ class BranchingState:
     edge_values: FloatArray
     candidates: IndexArray
     candidate_features: FloatArray | None = None
+    search_features: FloatArray | None = None
 
     @property
     def n_rows(self) -> int:

@@ -138,6 +138,44 @@ KHALIL_2016 = FeatureSchema(
 )
 """The candidates' features of Khalil et al. 2016, as Ecole's ``Khalil2016`` has them; stored beside the graph."""
 
-FEATURE_SCHEMA, KHALIL_SCHEMA = NODE_BIPARTITE.name, KHALIL_2016.name
+SEARCH = FeatureSchema(
+    name="gnn-branching-search-2",
+    features=tuple(
+        _features(
+            Side.CANDIDATE,
+            "fractionality",
+            Feature(name="pseudocost_down", side=Side.CANDIDATE, unit="log of the candidates' mean"),
+            Feature(name="pseudocost_up", side=Side.CANDIDATE, unit="log of the candidates' mean"),
+            Feature(name="pseudocost_score", side=Side.CANDIDATE, unit="log of the candidates' mean"),
+            Feature(name="pseudocost_score_to_best", side=Side.CANDIDATE, unit="log of the candidates' best"),
+            Feature(name="n_down", side=Side.CANDIDATE, unit="log(1 + observations)"),
+            Feature(name="n_up", side=Side.CANDIDATE, unit="log(1 + observations)"),
+            Feature(name="deviation_down", side=Side.CANDIDATE, unit="share with the mean"),
+            Feature(name="deviation_up", side=Side.CANDIDATE, unit="share with the mean"),
+            Feature(name="gain_down_to_gap", side=Side.CANDIDATE, unit="share"),
+            Feature(name="gain_up_to_gap", side=Side.CANDIDATE, unit="share"),
+            Feature(name="inference_score", side=Side.CANDIDATE, unit="share with the candidates' mean"),
+            Feature(name="conflict_score", side=Side.CANDIDATE, unit="share with the candidates' mean"),
+            Feature(name="cutoff_score", side=Side.CANDIDATE, unit="share with the candidates' mean"),
+            Feature(name="domain_left", side=Side.CANDIDATE, unit="of the global domain"),
+            "is_strong_branching_known",
+            Feature(name="strong_branching_score", side=Side.CANDIDATE, unit="log of the pseudocost scores' mean"),
+            Feature(name="strong_branching_age", side=Side.CANDIDATE, unit="log(1 + LPs)"),
+            Feature(name="depth", side=Side.CANDIDATE, unit="log(1 + depth)"),
+            Feature(name="plunge_depth", side=Side.CANDIDATE, unit="log(1 + depth)"),
+            Feature(name="n_candidates", side=Side.CANDIDATE, unit="log"),
+            Feature(name="n_nodes", side=Side.CANDIDATE, unit="log(1 + nodes)"),
+            Feature(name="open_nodes", side=Side.CANDIDATE, unit="share of all nodes"),
+            "has_incumbent",
+            Feature(name="gap_closed", side=Side.CANDIDATE, unit="of the root's gap"),
+            Feature(name="bound_position", side=Side.CANDIDATE, unit="of the gap"),
+            Feature(name="estimate_position", side=Side.CANDIDATE, unit="share with the gap"),
+        )
+    ),
+)
+"""What the search has learned of each candidate, and where it stands; the same for all candidates from ``depth`` on."""
+
+FEATURE_SCHEMA, KHALIL_SCHEMA, SEARCH_SCHEMA = NODE_BIPARTITE.name, KHALIL_2016.name, SEARCH.name
+SEARCH_FEATURES = SEARCH.names(Side.CANDIDATE)
 ROW_FEATURES, EDGE_FEATURES = NODE_BIPARTITE.names(Side.ROW), NODE_BIPARTITE.names(Side.EDGE)
 VARIABLE_FEATURES, N_KHALIL_FEATURES = NODE_BIPARTITE.names(Side.VARIABLE), KHALIL_2016.width(Side.CANDIDATE)

@@ -8,12 +8,13 @@ Left out everywhere, what is fixed makes no difference, and the graph has a frac
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numba
 import numpy as np
 from numba import types
 
-from gnn_branching.config import Graph
+from gnn_branching.config import Graph, Search
 from gnn_branching.contracts import BranchingState, FloatArray, IndexArray
 from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 
@@ -37,21 +38,31 @@ _INDEX = types.Array(types.int64, 1, "C", readonly=True)
 _NUMBERS, _FLOATS, _TABLE, _PAIRS = types.int64[::1], types.float64[::1], types.float64[:, ::1], types.int64[:, ::1]
 
 
-class GraphView:
-    """Shows a network the graph that it was trained on, of one tree node after the other.
+class View:
+    """Shows a network what it was trained on, of one tree node after the other.
 
     What depends on the edges alone is kept as long as they are the same, for each thread its own.
 
     Args:
-        graph: What is seen of a tree node.
+        graph: What is seen of the LP's graph.
+        search: Whether the search's features are seen.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, search: Search = "none") -> None:
+        self.graph, self.search = graph, search
         self._last = threading.local()
 
     def __call__(self, state: BranchingState) -> BranchingState:
-        """Return what is to be seen of a tree node; see :func:`subproblem`."""
+        """Return what is to be seen of a tree node; see :func:`subproblem`.
+
+        Raises:
+            ValueError: If the search's features are to be seen, and there are none.
+        """
+        if self.search == "none":
+            if state.search_features is not None:
+                state = replace(state, search_features=None)
+        elif state.search_features is None:
+            raise ValueError("this policy needs the search's features; read the tree node with its feature schema")
         if self.graph == "lp":
             return state
         columns: Columns | None = getattr(self._last, "columns", None)
@@ -130,6 +141,7 @@ def subproblem(state: BranchingState, columns: Columns | None = None) -> Branchi
         edge_values=taken_values,
         candidates=place[state.candidates],
         candidate_features=state.candidate_features,
+        search_features=state.search_features,
     )
 
 

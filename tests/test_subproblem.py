@@ -18,7 +18,7 @@ from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.policy import load_policy
 from gnn_branching.policy.graph import GraphPolicy
 from gnn_branching.solver.sampling import run_episode
-from gnn_branching.subproblem import GraphView, subproblem
+from gnn_branching.subproblem import View, subproblem
 from tests.policy.conftest import make_network, save
 
 BIAS, SIMILARITY, TIGHT, DUAL, _ = range(len(ROW_FEATURES))
@@ -144,8 +144,8 @@ def test_the_state_itself_stays() -> None:
 
 
 def test_a_view_notices_other_edges() -> None:
-    view, large = GraphView("subproblem"), two_sizes(0)[1]
-    assert GraphView("lp")(large) is large
+    view, large = View("subproblem"), two_sizes(0)[1]
+    assert View("lp")(large) is large
     constant = replace(large, edge_indices=large.edge_indices.copy(), edge_values=large.edge_values.copy())
     for array in (constant.edge_indices, constant.edge_values):
         array.flags.writeable = False

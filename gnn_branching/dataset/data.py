@@ -29,6 +29,7 @@ class BranchingData(Data):
         n_candidates: int64, (n_samples,): candidates per sample.
         n_rows: int64, (n_samples,): rows per sample.
         n_variables: int64, (n_samples,): variables per sample.
+        search_features: float32, (n_candidates, n_search_features); None where a sample has none.
         num_nodes: Rows and variables together: the vertices, as PyTorch Geometric counts them.
     """
 
@@ -42,6 +43,7 @@ class BranchingData(Data):
     n_candidates: Tensor
     n_rows: Tensor
     n_variables: Tensor
+    search_features: Tensor | None
 
     def __inc__(self, key: str, value: object, *args: object, **kwargs: object) -> object:
         """Shift indices by the vertices that come before in a batch."""
@@ -95,6 +97,7 @@ def collate(samples: Sequence[Sample]) -> BranchingData:
         _shifted([state.edge_indices[side] for state in states], starts, edge_index[side].numpy())
     candidates = torch.empty(int(n_candidates.sum()), dtype=torch.int64)
     _shifted([state.candidates for state in states], variable_starts, candidates.numpy())
+    searched = [state.search_features for state in states if state.search_features is not None]
     return BranchingData(
         row_features=_cast([state.row_features for state in states], "row"),
         variable_features=_cast([state.variable_features for state in states], "variable"),
@@ -106,6 +109,7 @@ def collate(samples: Sequence[Sample]) -> BranchingData:
         n_candidates=torch.from_numpy(n_candidates),
         n_rows=torch.from_numpy(n_rows),
         n_variables=torch.from_numpy(n_variables),
+        search_features=_cast(searched, "search") if len(searched) == len(states) else None,
         num_nodes=int(n_rows.sum() + n_variables.sum()),
     )
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import Protocol, runtime_checkable
 
-from gnn_branching.config import Graph
+from gnn_branching.config import Graph, Search
 from gnn_branching.contracts import InputError, Sample
 from gnn_branching.subproblem import subproblem
 
@@ -83,34 +83,46 @@ class ConcatSource:
         return self._sources[part][index - self._starts[part]]
 
 
-class GraphSource:
-    """Another source's samples, each with the graph that a network is to see.
+class SeenSource:
+    """Another source's samples, each as a network is to see it.
 
     Args:
-        source: Samples with the graph of the whole LP.
-        graph: What is seen of it.
+        source: Samples of whole tree nodes.
+        graph: What is seen of the LP's graph.
+        search: Whether the search's features are seen.
     """
 
-    def __init__(self, source: SampleSource, graph: Graph) -> None:
+    def __init__(self, source: SampleSource, graph: Graph, search: Search = "none") -> None:
         self._source = source
-        self.graph = graph
+        self.graph, self.search = graph, search
 
     def __len__(self) -> int:
         return len(self._source)
 
     def __getitem__(self, index: int) -> Sample:
         sample = self._source[index]
-        return replace(sample, state=subproblem(sample.state)) if self.graph == "subproblem" else sample
+        state = subproblem(sample.state) if self.graph == "subproblem" else sample.state
+        if self.search == "none":
+            state = replace(state, search_features=None)
+        elif state.search_features is None:
+            raise InputError(
+                "a network with model.search needs samples with collection.search_features, and these have none; "
+                "collect again, or give --set model.search=none"
+            )
+        return replace(sample, state=state)
 
 
-def seen_as(source: SampleSource, graph: Graph) -> SampleSource:
-    """Return the samples with the graph that a network is to see, whether or not they have it already.
+def seen_as(source: SampleSource, graph: Graph, search: Search = "none") -> SampleSource:
+    """Return the samples as a network is to see them, whether or not they are so already.
 
     Raises:
-        InputError: If the samples have another graph already.
+        InputError: If the samples are seen differently already.
     """
-    if isinstance(source, GraphSource):
-        if source.graph != graph:
-            raise InputError(f"samples seen as {source.graph!r} cannot train a network on {graph!r}; give whole LPs")
+    if isinstance(source, SeenSource):
+        found, wanted = (source.graph, source.search), (graph, search)
+        if found != wanted:
+            raise InputError(
+                f"samples seen as {found} cannot train a network that sees {wanted}; give whole tree nodes"
+            )
         return source
-    return GraphSource(source, graph)
+    return SeenSource(source, graph, search)

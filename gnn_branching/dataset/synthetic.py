@@ -6,7 +6,7 @@ import numpy as np
 
 from gnn_branching.contracts import BranchingState, Sample, SampleOrigin
 from gnn_branching.dataset.source import MemorySource
-from gnn_branching.feature_schema import N_KHALIL_FEATURES, ROW_FEATURES, VARIABLE_FEATURES
+from gnn_branching.feature_schema import N_KHALIL_FEATURES, ROW_FEATURES, SEARCH_FEATURES, VARIABLE_FEATURES
 from gnn_branching.seeding import generator
 
 TYPE_COLUMNS = 4
@@ -59,6 +59,7 @@ def random_sample(
             edge_values=values,
             candidates=candidates,
             candidate_features=khalil,
+            search_features=rng.normal(size=(n_candidates, len(SEARCH_FEATURES))),
         ),
         scores=scores,
         origin=_origin(seed),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gnn_branching.config import ModelConfig
-from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
+from gnn_branching.feature_schema import ROW_FEATURES, SEARCH_FEATURES, VARIABLE_FEATURES
 from gnn_branching.model.convolution import HalfConvolution
 from gnn_branching.model.incidence import group_edges
 from gnn_branching.model.prenorm import PreNorm, PrenormObserved
@@ -28,6 +28,7 @@ class GraphBatch(Protocol):
         edge_values: (n_edges,).
         variable_features: (n_variables, n_variable_features).
         candidates: int64, (n_candidates,): distinct variables.
+        search_features: (n_candidates, n_search_features); None for a network that does not see them.
     """
 
     row_features: Tensor
@@ -35,6 +36,14 @@ class GraphBatch(Protocol):
     edge_values: Tensor
     variable_features: Tensor
     candidates: Tensor
+    search_features: Tensor | None
+
+
+def inputs_of(batch: GraphBatch) -> tuple[Tensor, ...]:
+    """Return a batch as the arguments of a network's ``forward``: the search's features last, if there are any."""
+    graph = batch.row_features, batch.edge_index, batch.edge_values, batch.variable_features, batch.candidates
+    searched = getattr(batch, "search_features", None)  # PyTorch Geometric forgets what is None
+    return graph if searched is None else (*graph, searched)
 
 
 class BipartiteGCNN(nn.Module):
@@ -58,8 +67,10 @@ class BipartiteGCNN(nn.Module):
         self.variable_embedding = _embedding(len(VARIABLE_FEATURES), width)
         self.to_rows = nn.ModuleList(half(width, config.aggregation) for _ in range(config.n_rounds))
         self.to_variables = nn.ModuleList(half(width, config.aggregation) for _ in range(config.n_rounds))
+        self.search_embedding = _embedding(len(SEARCH_FEATURES), width) if config.search == "head" else None
+        n_head = width if self.search_embedding is None else 2 * width
         self.head = nn.Sequential(
-            nn.Linear(width, width), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(width, 1, bias=False)
+            nn.Linear(n_head, width), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(width, 1, bias=False)
         )
         self.apply(_initialise)
 
@@ -70,20 +81,24 @@ class BipartiteGCNN(nn.Module):
         edge_values: Tensor,
         variable_features: Tensor,
         candidates: Tensor,
+        search_features: Tensor | None = None,
     ) -> Tensor:
         """Return one logit per candidate, (n_candidates,); see :class:`GraphBatch` for the arguments."""
         rows: Tensor = self.row_embedding(row_features)
         values: Tensor = self.edge_norm(edge_values[:, None])[:, 0]
         variables: Tensor = self.variable_embedding(variable_features)
         convolve = self._fused if self.implementation == "fused" else self._reference
-        logits: Tensor = self.head(convolve(rows, edge_index, values, variables, candidates))
+        embeddings = convolve(rows, edge_index, values, variables, candidates)
+        if self.search_embedding is not None:
+            if search_features is None:
+                raise ValueError("this network sees the search's features, and there are none")
+            embeddings = torch.cat([embeddings, self.search_embedding(search_features)], dim=1)
+        logits: Tensor = self.head(embeddings)
         return logits[:, 0]
 
     def score(self, batch: GraphBatch) -> Tensor:
         """Return one logit per candidate of a batch."""
-        logits: Tensor = self(
-            batch.row_features, batch.edge_index, batch.edge_values, batch.variable_features, batch.candidates
-        )
+        logits: Tensor = self(*inputs_of(batch))
         return logits
 
     @torch.no_grad()
@@ -115,6 +130,8 @@ class BipartiteGCNN(nn.Module):
         for to_rows, to_variables in zip(self.to_rows, self.to_variables, strict=True):
             yield from _prenorms_in(to_rows)
             yield from _prenorms_in(to_variables)
+        if self.search_embedding is not None:
+            yield from _prenorms_in(self.search_embedding)
 
     def _fused(self, rows: Tensor, edge_index: Tensor, values: Tensor, variables: Tensor, candidates: Tensor) -> Tensor:
         """Convolve; the last half-convolution computes the candidates alone, except for prenorm statistics."""

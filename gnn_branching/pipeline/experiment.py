@@ -33,6 +33,6 @@ def read_experiment(
     if config is None and instances is None:
         raise InputError("give a configuration, such as configs/set-cover.toml, or --instances FOLDER")
     experiment = parse_overrides(settings) if config is None else load_config(config, settings)
-    if get_kind(experiment.model.kind).feature_schema != KHALIL_SCHEMA:
+    if get_kind(experiment.model.kind).reads(experiment.model) != KHALIL_SCHEMA:
         return experiment
     return replace(experiment, collection=replace(experiment.collection, khalil_features=True))

@@ -41,7 +41,6 @@ class Baseline(ABC):
 
     name: ClassVar[str]
     library: ClassVar[tuple[str, str]]
-    feature_schema = KHALIL_SCHEMA
     weights_file = WEIGHTS_FILE
 
     @abstractmethod
@@ -55,6 +54,10 @@ class Baseline(ABC):
         Raises:
             InputError: If the file is not one of this kind.
         """
+
+    def reads(self, model: ModelConfig) -> str:
+        """Return the feature layout that it reads, whatever the shape of the network."""
+        return KHALIL_SCHEMA
 
     def transform(self, features: FloatArray) -> FloatArray:
         """Return what it reads of one tree node's candidates, in training and at work."""

@@ -103,7 +103,7 @@ def read_card(folder: Path) -> PolicyCard:
     if card.kind not in kind_names():
         known = ", ".join(kind_names())
         raise InputError(f"{path}: kind {card.kind!r} is unknown; allowed: {known}; register it, or train again")
-    schema = get_kind(card.kind).feature_schema
+    schema = get_kind(card.kind).reads(card.architecture)
     if card.feature_schema != schema:
         found = card.feature_schema
         raise InputError(f"{path}: feature schema {found!r} is unknown; allowed: {schema!r}; train the policy again")

@@ -22,13 +22,15 @@ class FoldedNetwork:
     Args:
         weights: float32, (·, width), the hidden size padded with zeros to whole tiles: one below the other, the two
             layers of the rows' embedding, those of the variables', of each round the half-convolutions to rows and to
-            variables, and the head. A layer is its (n_inputs, width) weights and its bias; a half-convolution is the
-            layers ``target``, ``source``, ``own``, ``through`` and ``update`` and the factors of the edge values; all
-            that is linear after the sum of messages is folded into ``own`` and ``through``, whose bias is what each
-            message adds, whatever it says; the head is a layer and the weights of the score.
+            variables, those of the search's embedding, if there is one, and the head. A layer is its (n_inputs, width)
+            weights and its bias; a half-convolution is the layers ``target``, ``source``, ``own``, ``through`` and
+            ``update`` and the factors of the edge values; all that is linear after the sum of messages is folded into
+            ``own`` and ``through``, whose bias is what each message adds, whatever it says; the head is a layer, its
+            weights of the search's embedding, if there is one, and the weights of the score.
         row_norm: float64, (2, n_features): shift and scale of ``(values + shift) * scale``.
         edge_norm: Likewise.
         variable_norm: Likewise.
+        search_norm: Likewise; of no feature where the search is not seen.
         n_rounds: Rounds of half-convolutions.
         degree_power: Sums of messages are over this power of their number.
     """
@@ -37,6 +39,7 @@ class FoldedNetwork:
     row_norm: FloatArray
     edge_norm: FloatArray
     variable_norm: FloatArray
+    search_norm: FloatArray
     n_rounds: int
     degree_power: float
 
@@ -48,19 +51,19 @@ def fold(config: ModelConfig, weights: Weights) -> FoldedNetwork:
         InputError: If a tensor is missing or has another shape than the configuration says.
     """
     reader = _Reader(weights, config.hidden_size)
-    parts = []
-    for side in ("row", "variable"):
-        n_features = reader.units(f"{side}_embedding.0.shift")
-        first, bias = reader.linear(f"{side}_embedding.1", n_features), reader.bias(f"{side}_embedding.1")
-        parts += [np.vstack([first, bias]), reader.layer(f"{side}_embedding.3")]
+    parts: list[FloatArray] = []
+    parts += [*reader.embedding("row_embedding"), *reader.embedding("variable_embedding")]
     for i in range(config.n_rounds):
         parts += [reader.half(f"to_rows.{i}"), reader.half(f"to_variables.{i}")]
-    parts += [reader.layer("head.0"), reader.take("head.3.weight", (1, config.hidden_size))]
+    if config.search == "head":
+        parts += reader.embedding("search_embedding")
+    parts += [*reader.head(with_search=config.search == "head"), reader.take("head.3.weight", (1, config.hidden_size))]
     return FoldedNetwork(
         weights=reader.padded(np.vstack(parts)),
         row_norm=reader.norm("row_embedding.0"),
         edge_norm=reader.norm("edge_norm"),
         variable_norm=reader.norm("variable_embedding.0"),
+        search_norm=reader.norm("search_embedding.0") if config.search == "head" else np.empty((2, 0)),
         n_rounds=config.n_rounds,
         degree_power=DEGREE_POWER[config.aggregation],
     )
@@ -92,6 +95,19 @@ class _Reader:
 
     def bias(self, name: str) -> FloatArray:
         return self.take(f"{name}.bias", (self.hidden,))
+
+    def embedding(self, name: str) -> list[FloatArray]:
+        """Return the two layers of an embedding."""
+        first = self.linear(f"{name}.1", self.units(f"{name}.0.shift"))
+        return [np.vstack([first, self.bias(f"{name}.1")]), self.layer(f"{name}.3")]
+
+    def head(self, *, with_search: bool) -> list[FloatArray]:
+        """Return the head's layer on the candidates' embeddings, and its weights of the search's."""
+        if not with_search:
+            return [self.layer("head.0")]
+        both = self.linear("head.0", 2 * self.hidden)
+        graph, search = both[: self.hidden], both[self.hidden :]
+        return [self.stack(graph, self.bias("head.0")), self.stack(search, np.zeros(self.hidden))]
 
     def layer(self, name: str) -> FloatArray:
         return self.stack(self.linear(name, self.hidden), self.bias(name))

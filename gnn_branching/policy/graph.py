@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray
-from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
+from gnn_branching.feature_schema import ROW_FEATURES, SEARCH_FEATURES, VARIABLE_FEATURES
 from gnn_branching.policy.card import PolicyCard, read_card
 from gnn_branching.policy.kind import LoadedPolicy, get_kind
-from gnn_branching.subproblem import GraphView
+from gnn_branching.subproblem import View
 
 
 class GraphPolicy:
@@ -29,7 +29,7 @@ class GraphPolicy:
         self, folder: Path, name: str, device: str, card: PolicyCard, logits: Callable[[BranchingState], FloatArray]
     ) -> None:
         self.folder, self.name, self.device, self.card = folder.resolve(), name, device, card
-        self._view = GraphView(self.card.architecture.graph)
+        self._view = View(self.card.architecture.graph, self.card.architecture.search)
         self._logits = logits
 
     @property
@@ -55,6 +55,7 @@ class GraphPolicy:
                 edge_indices=np.array([[0, 0], [0, 1]]),
                 edge_values=np.ones(2),
                 candidates=np.array([1]),
+                search_features=np.zeros((1, len(SEARCH_FEATURES))),
             )
         )
 

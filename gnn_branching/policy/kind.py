@@ -94,9 +94,8 @@ class PolicyKind(Protocol):
         """As ``model.kind`` and the card say it."""
         ...
 
-    @property
-    def feature_schema(self) -> str:
-        """The feature layout it reads."""
+    def reads(self, model: ModelConfig) -> str:
+        """Return the feature layout that a policy of this kind and shape reads."""
         ...
 
     @property

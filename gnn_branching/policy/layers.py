@@ -306,6 +306,16 @@ def convolve(
         apply(between, update, RELU, out[first:], n)
 
 
+@compiled("void(M, n, F, D)")
+def project(hidden: Floats, n: int, direction: Floats, out: Doubles) -> None:
+    """Set ``out`` to the products of rows with ``direction``, summed in float64."""
+    for i in range(n):
+        total = 0.0
+        for k in range(direction.size):
+            total += np.float64(hidden[i, k]) * np.float64(direction[k])
+        out[i] = total
+
+
 @compiled("void(M, n, M, F, D)")
 def score(embeddings: Floats, n_chosen: int, head: Floats, direction: Floats, out: Doubles) -> None:
     """Send embeddings through a ReLU layer, and set ``out`` to its product with ``direction``, summed in float64."""
@@ -313,22 +323,40 @@ def score(embeddings: Floats, n_chosen: int, head: Floats, direction: Floats, ou
     for first in range(0, n_chosen, BLOCK_ROWS):
         n = min(BLOCK_ROWS, n_chosen - first)
         apply(embeddings[first:], head, RELU, hidden, n)
-        for i in range(n):
-            total = 0.0
-            for k in range(direction.size):
-                total += np.float64(hidden[i, k]) * np.float64(direction[k])
-            out[first + i] = total
+        project(hidden, n, direction, out[first:])
 
 
-@compiled("void(M, N, N, n, d, N, N, I, n, I, I, n, I, I, n, I, I, I, I, S, F, I, S, F, T, D)")
+@compiled("void(M, M, n, M, M, F, D)")
+def score_both(
+    embeddings: Floats,
+    searched: Floats,
+    n_chosen: int,
+    head: Floats,
+    search_head: Floats,
+    direction: Floats,
+    out: Doubles,
+) -> None:
+    """Do the same as :func:`score` with a layer of the candidates' embeddings and those of the search's features."""
+    hidden = np.zeros((BLOCK_ROWS, direction.size), dtype=np.float32)
+    start = np.zeros((BLOCK_ROWS, direction.size), dtype=np.float32)
+    for first in range(0, n_chosen, BLOCK_ROWS):
+        n = min(BLOCK_ROWS, n_chosen - first)
+        apply(embeddings[first:], head, LINEAR, start, n)
+        dense(searched[first:], search_head[:-1], start, ROWS, RELU, hidden, n)
+        project(hidden, n, direction, out[first:])
+
+
+@compiled("void(M, N, N, N, n, d, N, N, N, I, n, I, I, n, I, I, n, I, I, I, I, S, F, I, S, F, T, D)")
 def forward(
     weights: Floats,
     row_norm: Doubles,
     variable_norm: Doubles,
+    search_norm: Doubles,
     n_rounds: int,
     degree_power: float,
     row_features: Doubles,
     variable_features: Doubles,
+    search_features: Doubles,
     rows: Integers,
     n_rows: int,
     first_rows: Integers,
@@ -353,7 +381,8 @@ def forward(
 
     Of each side the vertices that take part, how many they are, and where each vertex stands among them; of the rows
     also one of each group with equal features, and the group of each row. See :func:`aggregate` for the rest; ``each``
-    has the numbers from 0 on, ``scratch`` is (``N_SCRATCH``, capacity, width), ``out`` receives the logits.
+    has the numbers from 0 on, ``search_features`` no column where they are not seen, ``scratch`` is (``N_SCRATCH``,
+    capacity, width), ``out`` receives the logits.
     """
     rest, old_rows, new_rows, old_variables, new_variables = scratch[:3], scratch[3], scratch[4], scratch[5], scratch[6]
     height = weights.shape[1] + 1
@@ -390,4 +419,11 @@ def forward(
         )  # fmt: skip
         old_variables, new_variables = new_variables, own
         weights = weights[2 * n_half :]
-    score(old_variables, candidates.size, weights[:height], weights[height], out)
+    if search_features.shape[1] == 0:
+        score(old_variables, candidates.size, weights[:height], weights[height], out)
+        return
+    cut = search_features.shape[1] + 1
+    embed(search_features, each, candidates.size, search_norm, weights[:cut], weights[cut : cut + height], old_rows)
+    weights = weights[cut + height :]
+    heads = weights[:height], weights[height : 2 * height]
+    score_both(old_variables, old_rows, candidates.size, heads[0], heads[1], weights[2 * height], out)

@@ -14,7 +14,7 @@ from safetensors.numpy import save as pack_tensors
 from gnn_branching.config import ExperimentConfig, ModelConfig, to_mapping
 from gnn_branching.contracts import InputError
 from gnn_branching.durable import write_json
-from gnn_branching.feature_schema import FEATURE_SCHEMA
+from gnn_branching.feature_schema import FEATURE_SCHEMA, SEARCH_SCHEMA
 from gnn_branching.policy.card import NORMALISATION, WEIGHTS_FILE, read_card, read_weights
 from gnn_branching.policy.kind import FitRequest, FittedPolicy, LoadedPolicy
 
@@ -32,15 +32,18 @@ class NetworkKind:
     Args:
         name: As ``model.kind`` says it.
         build: Returns a network before training from ``[model]``. Its ``forward`` takes a batch's ``row_features,
-            edge_index, edge_values, variable_features, candidates`` and returns one logit per candidate
+            edge_index, edge_values, variable_features, candidates`` (and ``search_features``, if ``model.search`` is
+            not ``none``) and returns one logit per candidate
             (:class:`gnn_branching.model.network.GraphBatch` gives the shapes). It sees the graph that ``model.graph``
             names.
-        feature_schema: The feature layout it reads.
     """
 
     name: str
     build: Callable[[ModelConfig], nn.Module]
-    feature_schema: str = FEATURE_SCHEMA
+
+    def reads(self, model: ModelConfig) -> str:
+        """Return the feature layout that a network reads: the graph, and the search's features if it sees them."""
+        return FEATURE_SCHEMA if model.search == "none" else SEARCH_SCHEMA
 
     @property
     def weights_file(self) -> str:
@@ -63,14 +66,15 @@ class NetworkKind:
         from gnn_branching.diagnostics.tracking.tracker import ConvergenceTracker, probe_samples
         from gnn_branching.training.loop import is_first_process, train
 
-        config, graph = request.config, request.config.model.graph
+        config = request.config
+        seen = config.model.graph, config.model.search
         network = self.initial(config.model, config.seed)
         measured: dict[str, float] = {}
         if request.measure_rate:
             config, measured = _with_measured_rate(request, network)
         write_json(request.folder.config, to_mapping(config))
         rule = PlStarRule(epsilon=config.training.stop_epsilon) if config.training.stop == "pl-star" else None
-        probed = probe_samples(seen_as(request.train, graph), N_PROBE_SAMPLES)
+        probed = probe_samples(seen_as(request.train, *seen), N_PROBE_SAMPLES)
         result = train(
             network,
             request.train,
@@ -78,7 +82,8 @@ class NetworkKind:
             config.training,
             seed=config.seed,
             run_folder=request.folder.path,
-            graph=graph,
+            graph=seen[0],
+            search=seen[1],
             callbacks=(ConvergenceTracker(probed, config.training.loss, stop_rule=rule),),
         )
         figures = {
@@ -145,7 +150,8 @@ def _with_measured_rate(request: FitRequest, network: nn.Module) -> tuple[Experi
 
     print("measuring a learning rate (once; it is kept in the run folder)", file=sys.stderr)
     config = request.config
-    train, valid = (seen_as(source, config.model.graph) for source in (request.train, request.valid))
+    seen = config.model.graph, config.model.search
+    train, valid = (seen_as(source, *seen) for source in (request.train, request.valid))
     found = stored_or_measured_rate(request.folder.path, network, train, valid, config.training, seed=config.seed)
     print(f"learning rate {found.rate:.3g}, after {found.n_steps} steps and {found.seconds:.0f} s", file=sys.stderr)
     figures = {"learning_rate_steps": float(found.n_steps), "learning_rate_seconds": found.seconds}

@@ -56,10 +56,12 @@ class CompiledNetwork:
         sides = (
             ("row", state.row_features, self._net.row_norm),
             ("variable", state.variable_features, self._net.variable_norm),
+            ("search", state.search_features, self._net.search_norm),
         )
         for side, features, norm in sides:
-            if features.shape[1] != norm.shape[1]:
-                raise ValueError(f"{features.shape[1]} {side} features, but the policy was trained on {norm.shape[1]}")
+            n_found = 0 if features is None else features.shape[1]
+            if n_found != norm.shape[1]:
+                raise ValueError(f"{n_found} {side} features, but the policy was trained on {norm.shape[1]}")
         if not kernels.inside(usable(state.candidates), state.n_variables):
             raise ValueError(f"a candidate's index is not in [0, {state.n_variables})")
 
@@ -122,13 +124,16 @@ class _Pass:
         net, graph, state = self.net, self.graph, self.state
         candidates, scores = usable(state.candidates), np.empty(state.n_candidates)
         row_features = usable(state.row_features)
+        searched = state.search_features
+        search_features = np.empty((state.n_candidates, 0)) if searched is None else usable(searched)
         rows, variables = self._receptive_field(candidates)
         first, group, n_groups = self._groups(rows, row_features)
         capacity = max(graph.n_rows, graph.n_variables)
         layers.forward(
-            net.weights, net.row_norm, net.variable_norm, net.n_rounds, net.degree_power, row_features,
-            usable(state.variable_features), rows.chosen, rows.n, first, group, n_groups, rows.position,
-            variables.chosen, variables.n, variables.position, candidates, self.scratch.ascending(capacity),
+            net.weights, net.row_norm, net.variable_norm, net.search_norm, net.n_rounds, net.degree_power, row_features,
+            usable(state.variable_features), search_features, rows.chosen, rows.n, first, group, n_groups,
+            rows.position, variables.chosen, variables.n, variables.position, candidates,
+            self.scratch.ascending(capacity),
             graph.row_offsets, graph.by_row.others, graph.by_row.values, graph.variable_offsets,
             graph.by_variable.others, graph.by_variable.values,
             self.scratch.matrices(capacity, net.weights.shape[1]), scores,

@@ -66,7 +66,7 @@ def write_policy(
     kind = get_kind(experiment.model.kind)
     card = PolicyCard(
         kind=kind.name,
-        feature_schema=kind.feature_schema,
+        feature_schema=kind.reads(fitted.architecture),
         candidates=experiment.collection.candidates,
         family=_family(experiment),
         sizes=experiment.instances.sizes,

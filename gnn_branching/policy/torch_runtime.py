@@ -32,17 +32,18 @@ class TorchNetwork:
         """Return one logit per candidate, float64, (n_candidates,)."""
         return np.asarray(self._network(*self.tensors(state)).double().cpu().numpy())
 
-    def tensors(self, state: BranchingState) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def tensors(self, state: BranchingState) -> tuple[Tensor, ...]:
         """Return a state as the network's arguments, in its precision."""
         dtype = next(self._network.parameters()).dtype
 
         def floats(array: FloatArray) -> Tensor:
             return torch.tensor(array).to(self._device, dtype)
 
-        return (
+        graph = (
             floats(state.row_features),
             torch.tensor(state.edge_indices).to(self._device),
             floats(state.edge_values),
             floats(state.variable_features),
             torch.tensor(state.candidates).to(self._device),
         )
+        return graph if state.search_features is None else (*graph, floats(state.search_features))

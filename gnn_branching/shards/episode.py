@@ -22,9 +22,9 @@ import pyarrow as pa
 from gnn_branching.contracts import BranchingState, InputError, Sample, SampleOrigin
 from gnn_branching.durable import write_durably
 from gnn_branching.shards.layout import (
-    KHALIL_SAMPLE_SCHEMA,
     SAMPLE_SCHEMA,
-    SHARD_VERSION,
+    SAMPLE_SCHEMAS,
+    SHARD_VERSIONS,
     STRUCTURE_SCHEMA,
     SampleHeader,
     Structure,
@@ -76,7 +76,7 @@ def encode_episode(samples: Sequence[Sample]) -> bytes:
     lengths = np.array([len(part) for part in parts], dtype="<u8")
     checksums = np.array([zlib.crc32(part) for part in parts], dtype="<u4")
     index = lengths.tobytes() + checksums.tobytes()
-    counts = len(batches), len(structures), SHARD_VERSION
+    counts = len(batches), len(structures), int(schema.metadata[b"version"])
     checksum = zlib.crc32(index + TAIL.pack(*counts, 0, MAGIC))
     return b"".join(parts) + index + TAIL.pack(*counts, checksum, MAGIC)
 
@@ -122,15 +122,16 @@ class Episode:
         unsealed = TAIL.pack(self.n_samples, self._n_structures, version, 0, MAGIC)
         if index_start < 0 or zlib.crc32(unsealed, zlib.crc32(content[index_start:tail_start])) != checksum:
             self._refuse("its index is damaged")
-        if version != SHARD_VERSION:
-            raise InputError(f"shard {name} has version {version}, this release reads {SHARD_VERSION}: collect again")
+        if version not in SHARD_VERSIONS:
+            known = " and ".join(map(str, SHARD_VERSIONS))
+            raise InputError(f"shard {name} has version {version}, this release reads {known}: collect again")
         lengths = np.frombuffer(content, "<u8", n_parts, index_start)
         self._checksums = np.frombuffer(content, "<u4", n_parts, index_start + lengths.nbytes).tolist()
         self._offsets = [0, *np.cumsum(lengths).tolist()]
         if self._offsets[-1] != index_start:
             self._refuse("its parts do not add up to its size")
         schema = pa.ipc.read_schema(pa.py_buffer(self._part(0)))
-        if not any(schema.equals(known, check_metadata=True) for known in (SAMPLE_SCHEMA, KHALIL_SAMPLE_SCHEMA)):
+        if not any(schema.equals(known, check_metadata=True) for known in SAMPLE_SCHEMAS):
             raise InputError(f"shard {name} has other columns than this release's: collect again")
 
     def structure(self, number: int) -> Structure:

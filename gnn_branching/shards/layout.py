@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import combinations
 
 import numba
 import numpy as np
@@ -18,15 +19,17 @@ from gnn_branching.feature_schema import (
     KHALIL_SCHEMA,
     N_KHALIL_FEATURES,
     ROW_FEATURES,
+    SEARCH_FEATURES,
+    SEARCH_SCHEMA,
     VARIABLE_FEATURES,
 )
 
-SHARD_VERSION = 1
-"""Version of everything in this module; a reader refuses versions it does not know."""
+SHARD_VERSIONS = (1, 2)
+"""Versions of everything in this module; a reader refuses others. The second one adds the search's features."""
 
 _METADATA = {
     "format": "gnn-branching shard",
-    "version": str(SHARD_VERSION),
+    "version": "1",
     "features": FEATURE_SCHEMA,
     "candidate_features": KHALIL_SCHEMA,
 }
@@ -37,8 +40,24 @@ SAMPLE_SCHEMA = pa.schema(
 """One sample per batch and row. Feature matrices are stored column after column, which compresses better and faster
 than row after row. Single values are in the batch's own metadata (:class:`SampleHeader`): Arrow compresses every column
 by itself, and reading ten tiny ones takes longer than the graph."""
-KHALIL_SAMPLE_SCHEMA = SAMPLE_SCHEMA.append(pa.field("candidate_features", _FLOATS))
-"""With the optional features of Khalil et al. 2016; all samples of an episode have them, or none."""
+OPTIONAL_FEATURES = {"candidate_features": N_KHALIL_FEATURES, "search_features": len(SEARCH_FEATURES)}
+"""Features of candidates, and how many there are; all samples of an episode have them, or none."""
+
+
+def sample_schema(with_features: Iterable[str]) -> pa.Schema:
+    """Return the schema of samples that have some of the optional features."""
+    schema = SAMPLE_SCHEMA
+    for name in with_features:
+        schema = schema.append(pa.field(name, _FLOATS))
+    if "search_features" in schema.names:
+        schema = schema.with_metadata({**_METADATA, "version": "2", "search_features": SEARCH_SCHEMA})
+    return schema
+
+
+SAMPLE_SCHEMAS = tuple(
+    sample_schema(names) for n in range(len(OPTIONAL_FEATURES) + 1) for names in combinations(OPTIONAL_FEATURES, n)
+)
+"""All that an episode's samples may have."""
 STRUCTURE_SCHEMA = pa.schema(
     {"row_lengths": _INTEGERS, "variable_gaps": pa.binary(), "edge_values": _FLOATS}, _METADATA
 )
@@ -141,33 +160,39 @@ def encode_sample(sample: Sample) -> pa.RecordBatch:
     Raises:
         ValueError: If a feature matrix has another shape than the schema says.
     """
-    state, extra = sample.state, sample.state.candidate_features
+    state = sample.state
     for name, width in (("row_features", len(ROW_FEATURES)), ("variable_features", len(VARIABLE_FEATURES))):
         if getattr(state, name).shape[1:] != (width,):
             raise ValueError(f"{name} of shape {getattr(state, name).shape} should have {width} columns")
-    if extra is not None and extra.shape != (state.n_candidates, N_KHALIL_FEATURES):
-        raise ValueError(f"candidate_features of shape {extra.shape} for {state.n_candidates} × {N_KHALIL_FEATURES}")
+    extras: dict[str, FloatArray] = {}
+    for name, width in OPTIONAL_FEATURES.items():
+        features = getattr(state, name)
+        if features is not None and features.shape != (state.n_candidates, width):
+            raise ValueError(f"{name} of shape {features.shape} for {state.n_candidates} × {width}")
+        if features is not None:
+            extras[name] = features
     columns = [
         _list(state.row_features.T),
         _list(state.variable_features.T),
         _list(state.candidates.astype(np.int32)),
         _list(sample.scores),
+        *(_list(features.T) for features in extras.values()),
     ]
-    if extra is None:
-        return pa.record_batch(columns, schema=SAMPLE_SCHEMA)
-    return pa.record_batch([*columns, _list(extra.T)], schema=KHALIL_SAMPLE_SCHEMA)
+    return pa.record_batch(columns, schema=sample_schema(extras))
 
 
 def decode_sample(batch: pa.RecordBatch, origin: SampleOrigin, structure: Structure) -> Sample:
     """Return the sample that :func:`encode_sample` stored, bit for bit; its edges are ``structure``'s own arrays."""
-    with_khalil = batch.num_columns == len(KHALIL_SAMPLE_SCHEMA)
+    extras = {
+        name: _matrix(batch, name, width) for name, width in OPTIONAL_FEATURES.items() if name in batch.schema.names
+    }
     state = BranchingState(
         row_features=_matrix(batch, "row_features", len(ROW_FEATURES)),
         variable_features=_matrix(batch, "variable_features", len(VARIABLE_FEATURES)),
         edge_indices=structure.edge_indices,
         edge_values=structure.edge_values,
         candidates=_integers(batch, "candidates").astype(np.int64),
-        candidate_features=_matrix(batch, "candidate_features", N_KHALIL_FEATURES) if with_khalil else None,
+        **extras,
     )
     return Sample(state=state, scores=_floats(batch, "scores").copy(), origin=origin)
 

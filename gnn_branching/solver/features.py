@@ -9,11 +9,18 @@ import numpy as np
 import pyscipopt
 
 from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray, IndexArray, InputError
-from gnn_branching.feature_schema import FEATURE_SCHEMA, KHALIL_SCHEMA, N_KHALIL_FEATURES, VARIABLE_FEATURES
+from gnn_branching.feature_schema import (
+    FEATURE_SCHEMA,
+    KHALIL_SCHEMA,
+    N_KHALIL_FEATURES,
+    SEARCH_SCHEMA,
+    VARIABLE_FEATURES,
+)
 from gnn_branching.solver.candidates import Candidates, HandoverError
 from gnn_branching.solver.ecole_module import load_ecole
 from gnn_branching.solver.lp_graph import LpGraph
 from gnn_branching.solver.output import kept_log
+from gnn_branching.solver.search_features import extract_search
 
 if TYPE_CHECKING:
     import ecole
@@ -21,24 +28,29 @@ if TYPE_CHECKING:
 _SOLUTION_VALUE = VARIABLE_FEATURES.index("solution_value")
 PROBLEMS = ("", "index-mismatch", "feature-not-finite")
 """What may be wrong with the features of a tree node: reasons for handing over."""
+SCHEMAS = (FEATURE_SCHEMA, SEARCH_SCHEMA, KHALIL_SCHEMA)
+"""What can be read."""
 
 
 class FeatureExtractor:
-    """Read the bipartite graph of the current LP, and Khalil's features if the schema has them.
+    """Read the bipartite graph of the current LP, and what else the schemas have.
 
     Args:
-        schema: ``FEATURE_SCHEMA``, or ``KHALIL_SCHEMA`` to add the features of Khalil et al. 2016, which need Ecole.
+        schemas: ``FEATURE_SCHEMA``, the graph alone; ``SEARCH_SCHEMA`` adds what the search has learned of the
+            candidates, ``KHALIL_SCHEMA`` their features of Khalil et al. 2016, which need Ecole.
         candidates: Whose features Khalil's are: only these candidates can be extracted then.
 
     Raises:
-        InputError: If the schema is another one.
+        InputError: If a schema is another one.
     """
 
-    def __init__(self, schema: str = FEATURE_SCHEMA, candidates: CandidateSet = CandidateSet.LP) -> None:
-        if schema not in (FEATURE_SCHEMA, KHALIL_SCHEMA):
-            raise InputError(f"features {schema!r} are unknown; allowed: {FEATURE_SCHEMA}, {KHALIL_SCHEMA}")
+    def __init__(self, *schemas: str, candidates: CandidateSet = CandidateSet.LP) -> None:
+        for schema in schemas:
+            if schema not in SCHEMAS:
+                raise InputError(f"features {schema!r} are unknown; allowed: {', '.join(SCHEMAS)}")
         self._graph: LpGraph | None = None
-        self._khalil = KhalilFeatures(candidates) if schema == KHALIL_SCHEMA else None
+        self._search = SEARCH_SCHEMA in schemas
+        self._khalil = KhalilFeatures(candidates) if KHALIL_SCHEMA in schemas else None
 
     def watch(self, model: pyscipopt.Model) -> None:
         """Read no other model from now on, and no more of it at each tree node than may have changed.
@@ -64,6 +76,9 @@ class FeatureExtractor:
         graph = self._graph or LpGraph(model)
         row_features, variable_features = graph.read()
         problem = check(row_features, variable_features, candidates.indices, candidates.lp_values)
+        search_features = extract_search(candidates) if self._search else None
+        if search_features is not None and not problem and not all_finite(search_features.reshape(-1)):
+            problem = 2
         if problem or not graph.edges_are_finite:
             raise HandoverError(PROBLEMS[problem or 2])
         return BranchingState(
@@ -73,6 +88,7 @@ class FeatureExtractor:
             edge_values=graph.edge_values,
             candidates=candidates.indices,
             candidate_features=None if self._khalil is None else self._khalil.extract(model, candidates),
+            search_features=search_features,
         )
 
     def note_root(self, model: pyscipopt.Model) -> None:

@@ -13,7 +13,7 @@ import pyscipopt
 
 from gnn_branching.config import CollectionConfig
 from gnn_branching.contracts import CandidateIndex, Policy, Sample, SampleOrigin, SolveStatus
-from gnn_branching.feature_schema import FEATURE_SCHEMA, KHALIL_SCHEMA
+from gnn_branching.feature_schema import KHALIL_SCHEMA, SEARCH_SCHEMA
 from gnn_branching.seeding import generator
 from gnn_branching.solver.candidates import HandoverError, current_candidates
 from gnn_branching.solver.expert import make_expert
@@ -70,8 +70,9 @@ class Sampler(WeaklyBound, pyscipopt.Branchrule):
         self._config = config
         self._rng = rng
         self._origin = origin
-        schema = KHALIL_SCHEMA if config.khalil_features else FEATURE_SCHEMA
-        self._extractor = FeatureExtractor(schema, config.candidates)
+        wanted = {SEARCH_SCHEMA: config.search_features, KHALIL_SCHEMA: config.khalil_features}
+        schemas = (schema for schema, is_wanted in wanted.items() if is_wanted)
+        self._extractor = FeatureExtractor(*schemas, candidates=config.candidates)
         self._expert = make_expert(config.candidates, config.strong_branching_iteration_limit)
         self.episode = EpisodeOutcome()
 

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from gnn_branching.config import Graph, TrainingConfig
+from gnn_branching.config import Graph, Search, TrainingConfig
 from gnn_branching.contracts import InputError
 from gnn_branching.dataset.data import BranchingData
 from gnn_branching.dataset.loader import training_batches
@@ -45,6 +45,7 @@ def train(
     seed: int,
     run_folder: Path,
     graph: Graph | None = None,
+    search: Search | None = None,
     callbacks: Sequence[Callback] = (),
     display: DisplayKind = "auto",
     prenorm_fitted: bool = False,
@@ -64,6 +65,7 @@ def train(
         run_folder: Gets ``checkpoints/``, ``metrics.jsonl`` and ``tensorboard/``.
         graph: What the network sees of a tree node; None asks the network's own ``config``, and without one it is the
             whole LP. Samples of whole LPs are turned into it here.
+        search: Whether the network sees the search's features, likewise.
         callbacks: Further listeners; picklable if ``config.n_devices`` > 1, like network and sources.
         display: What to show on standard error.
         prenorm_fitted: Whether the network comes with prenorm layers fitted, as for fine-tuning.
@@ -73,8 +75,8 @@ def train(
         DivergedError: If the loss or a gradient is no number any more.
     """
     _check(config, train_source, valid_source)
-    seen = graph or _graph_of(network)
-    train_source, valid_source = seen_as(train_source, seen), seen_as(valid_source, seen)
+    seen = graph or _seen(network, "graph", "lp"), search or _seen(network, "search", "none")
+    train_source, valid_source = seen_as(train_source, *seen), seen_as(valid_source, *seen)
     listeners = (make_display(display), MetricsFile(), TensorBoardEvents(), *callbacks)
     job = TrainingJob(
         network=network,
@@ -99,10 +101,9 @@ def train(
     return job.result(Progress.from_json(outcome))
 
 
-def _graph_of(network: nn.Module) -> Graph:
-    """Return what a network says that it sees of a tree node; the whole LP if it says nothing."""
-    graph: Graph = getattr(getattr(network, "config", None), "graph", "lp")
-    return graph
+def _seen(network: nn.Module, part: str, otherwise: Any) -> Any:
+    """Return what the network's own configuration says it sees."""
+    return getattr(getattr(network, "config", None), part, otherwise)
 
 
 def make_fabric(config: TrainingConfig) -> Fabric:

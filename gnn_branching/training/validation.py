@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gnn_branching.dataset.data import BranchingData
+from gnn_branching.model.network import inputs_of
 from gnn_branching.training.losses import Loss
 from gnn_branching.training.metrics import TOP, Accuracy, accuracy_from_hits, best_ranks, n_hits
 
@@ -32,9 +33,7 @@ class Validation:
 
 def forward(network: nn.Module, batch: BranchingData) -> Tensor:
     """Return one float32 logit per candidate, (n_candidates_total,), also under mixed precision."""
-    logits: Tensor = network(
-        batch.row_features, batch.edge_index, batch.edge_values, batch.variable_features, batch.candidates
-    )
+    logits: Tensor = network(*inputs_of(batch))
     return logits.float()
 
 

@@ -12,7 +12,7 @@ from examples.own_network import KIND
 from gnn_branching.cli import main
 from gnn_branching.config import ExperimentConfig, ModelConfig, TrainingConfig
 from gnn_branching.contracts import InputError, Policy
-from gnn_branching.dataset.source import GraphSource
+from gnn_branching.dataset.source import SeenSource
 from gnn_branching.dataset.synthetic import random_source
 from gnn_branching.pipeline import train_policy
 from gnn_branching.policy import load_policy
@@ -69,9 +69,9 @@ def test_training_sees_what_the_network_says(tmp_path: Path) -> None:
     found = []
     for name, wrap in (("plain", False), ("wrapped", True)):
         network = gcnn(graph="subproblem")
-        samples = [GraphSource(part, "subproblem") if wrap else part for part in (source, valid)]
+        samples = [SeenSource(part, "subproblem") if wrap else part for part in (source, valid)]
         train(network, *samples, TRAINING, seed=0, run_folder=tmp_path / name, display="none")
         found.append(weights(network))
     assert same_weights(*found)
     with pytest.raises(InputError, match="samples seen as 'subproblem' cannot train a network on 'lp'"):
-        train(gcnn(), GraphSource(source, "subproblem"), valid, TRAINING, seed=0, run_folder=tmp_path, display="none")
+        train(gcnn(), SeenSource(source, "subproblem"), valid, TRAINING, seed=0, run_folder=tmp_path, display="none")

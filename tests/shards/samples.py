@@ -8,7 +8,7 @@ from dataclasses import fields
 import numpy as np
 
 from gnn_branching.contracts import BranchingState, Sample, SampleOrigin
-from gnn_branching.feature_schema import N_KHALIL_FEATURES, ROW_FEATURES, VARIABLE_FEATURES
+from gnn_branching.feature_schema import N_KHALIL_FEATURES, ROW_FEATURES, SEARCH_FEATURES, VARIABLE_FEATURES
 
 
 def random_sample(
@@ -18,6 +18,7 @@ def random_sample(
     n_variables: int = 11,
     density: float = 0.3,
     khalil: bool = False,
+    search: bool = False,
     episode: int = 0,
     tree_node: int = 1,
 ) -> Sample:
@@ -31,6 +32,7 @@ def random_sample(
         edge_values=rng.normal(size=rows.size),
         candidates=rng.permutation(n_variables)[:n_candidates].astype(np.int64),
         candidate_features=rng.normal(size=(n_candidates, N_KHALIL_FEATURES)) if khalil else None,
+        search_features=rng.normal(size=(n_candidates, len(SEARCH_FEATURES))) if search else None,
     )
     return on_the_same_graph(state, rng, episode=episode, tree_node=tree_node)
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnn_branching.contracts import InputError, Sample
+from gnn_branching.feature_schema import SEARCH_FEATURES
 from gnn_branching.shards import Episode, encode_episode, open_episode, write_episode
 from gnn_branching.shards.episode import TAIL
 from tests.shards.samples import assert_same_samples, random_episode, random_sample
@@ -27,11 +28,19 @@ def read_all(content: bytes) -> list[Sample]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32), n_rows=st.integers(0, 9), n_variables=st.integers(1, 400), khalil=st.booleans())
-def test_samples_come_back_bit_for_bit(seed: int, n_rows: int, n_variables: int, khalil: bool) -> None:
-    rng = np.random.default_rng(seed)
-    samples = [random_sample(rng, n_rows=n_rows, n_variables=n_variables, khalil=khalil) for _ in range(3)]
-    assert_same_samples(read_all(encode_episode(samples)), samples)
+@given(
+    seed=st.integers(0, 2**32),
+    n_rows=st.integers(0, 9),
+    n_variables=st.integers(1, 400),
+    khalil=st.booleans(),
+    search=st.booleans(),
+)
+def test_samples_come_back_bit_for_bit(seed: int, n_rows: int, n_variables: int, khalil: bool, search: bool) -> None:
+    rng, shape = np.random.default_rng(seed), {"n_rows": n_rows, "n_variables": n_variables}
+    samples = [random_sample(rng, **shape, khalil=khalil, search=search) for _ in range(3)]
+    content = encode_episode(samples)
+    assert_same_samples(read_all(content), samples)
+    assert TAIL.unpack(content[-TAIL.size :])[2] == (2 if search else 1), "what has no new column is as it always was"
 
 
 def test_special_values_come_back() -> None:
@@ -121,10 +130,9 @@ def test_a_tail_on_a_truncated_body_is_refused() -> None:
 
 
 def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gnn_branching.shards.episode.SHARD_VERSION", 99)
     content = encode_episode([])
-    monkeypatch.undo()
-    with pytest.raises(InputError, match="has version 99, this release reads 1"):
+    monkeypatch.setattr("gnn_branching.shards.episode.SHARD_VERSIONS", (98, 99))
+    with pytest.raises(InputError, match="has version 1, this release reads 98 and 99"):
         opened(content)
 
 
@@ -140,9 +148,16 @@ def test_malformed_samples_are_refused() -> None:
     wide = replace(state, row_features=np.zeros((5, 6)))
     with pytest.raises(ValueError, match="should have 5 columns"):
         encode_episode([replace(sample, state=wide)])
-    mixed = [sample, replace(sample, state=replace(state, candidate_features=np.zeros((state.n_candidates, 72))))]
-    with pytest.raises(ValueError, match="chema"):
-        encode_episode(mixed)
+    for name, width in (("candidate_features", 72), ("search_features", len(SEARCH_FEATURES))):
+        features = {name: np.zeros((state.n_candidates, width))}
+        mixed = [
+            replace(sample, state=replace(state, **{name: None})),
+            replace(sample, state=replace(state, **features)),
+        ]
+        with pytest.raises(ValueError, match="chema"):
+            encode_episode(mixed)
+        with pytest.raises(ValueError, match=f"{name} of shape"):
+            encode_episode([replace(sample, state=replace(state, **{name: features[name][:, 1:]}))])
 
 
 def test_writing_leaves_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from gnn_branching.config import ExperimentConfig
 from gnn_branching.contracts import InputError, Sample
-from gnn_branching.dataset.source import GraphSource, SampleSource
+from gnn_branching.dataset.source import SampleSource, seen_as
 from gnn_branching.diagnostics.measures.imitation import imitation_probe, within_memory
 from gnn_branching.diagnostics.measures.probe import Probe, flat_parameters
 from gnn_branching.diagnostics.rates.learning_rate import adam_ceiling_at
@@ -79,7 +79,7 @@ class TrainedRun:
         self._network.load_state_dict(load_file(best))
         self._network.eval()
         self.samples: Sequence[Sample] = within_memory(
-            probe_samples(GraphSource(source, config.model.graph), n_samples), self._network
+            probe_samples(seen_as(source, config.model.graph, config.model.search), n_samples), self._network
         )
 
     @property

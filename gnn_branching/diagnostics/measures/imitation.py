@@ -15,7 +15,7 @@ from gnn_branching.contracts import InputError, Sample
 from gnn_branching.dataset.data import BranchingData, to_data
 from gnn_branching.diagnostics.measures.probe import LossKind, Probe, log_softmax, make_probe
 from gnn_branching.diagnostics.measures.tangent_kernel import JACOBIAN_LIMIT_BYTES
-from gnn_branching.model.network import BipartiteGCNN
+from gnn_branching.model.network import BipartiteGCNN, inputs_of
 from gnn_branching.training.losses import LISTWISE_TEMPERATURE
 
 PROBED_LOSSES = ("cross-entropy", "tie-aware", "listwise")
@@ -84,13 +84,12 @@ def candidate_targets(scores: Tensor, loss: str) -> Tensor:
 
 def _as_double(batch: BranchingData) -> BranchingData:
     double: BranchingData = batch.clone()
-    for name in ("row_features", "edge_values", "variable_features"):
-        double[name] = batch[name].double()
+    for name in ("row_features", "edge_values", "variable_features", "search_features"):
+        if batch.get(name) is not None:
+            double[name] = batch[name].double()
     return double
 
 
 def _logits(network: nn.Module, batch: BranchingData) -> Tensor:
-    logits: Tensor = network(
-        batch.row_features, batch.edge_index, batch.edge_values, batch.variable_features, batch.candidates
-    )
+    logits: Tensor = network(*inputs_of(batch))
     return logits

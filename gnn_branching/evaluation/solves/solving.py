@@ -11,7 +11,13 @@ from gnn_branching.contracts import BranchingState, InputError, Policy, RuleStat
 from gnn_branching.evaluation.solves.leavings import PolicyAgreement, write_agreement
 from gnn_branching.evaluation.solves.plan import SolveJob
 from gnn_branching.evaluation.solves.trees import write_tree
-from gnn_branching.feature_schema import EDGE_FEATURES, N_KHALIL_FEATURES, ROW_FEATURES, VARIABLE_FEATURES
+from gnn_branching.feature_schema import (
+    EDGE_FEATURES,
+    N_KHALIL_FEATURES,
+    ROW_FEATURES,
+    SEARCH_FEATURES,
+    VARIABLE_FEATURES,
+)
 from gnn_branching.solver.compare import agreement_along_tree
 from gnn_branching.solver.settings import SolveLimits
 from gnn_branching.solver.solve import prepare_solve, solve_instance
@@ -125,4 +131,5 @@ def _made_up_state(*, n_rows: int, n_variables: int, n_edges: int, n_candidates:
         edge_values=rng.random(n_edges),
         candidates=np.arange(n_candidates, dtype=np.int64),
         candidate_features=rng.random((n_candidates, N_KHALIL_FEATURES)),
+        search_features=rng.random((n_candidates, len(SEARCH_FEATURES))),
     )
