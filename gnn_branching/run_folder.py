@@ -37,6 +37,11 @@ class RunFolder:
         return self.path / "config.json"
 
     @property
+    def budget(self) -> Path:
+        """The numbers of samples that a budget allows."""
+        return self.path / "budget.json"
+
+    @property
     def policy(self) -> Path:
         """The trained policy."""
         return self.path / "policy"
@@ -75,6 +80,11 @@ class RunFolder:
     def initial_weights(self) -> Path:
         """The weights before training."""
         return self.diagnostics / "initial.safetensors"
+
+    @property
+    def verdict(self) -> Path:
+        """Solves of held-back instances, one file each."""
+        return self.path / "verdict"
 
     @property
     def slurm(self) -> Path:

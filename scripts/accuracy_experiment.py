@@ -131,7 +131,7 @@ def train(family: str, row: Row, datasets: dict[str, Path], out: Path, overrides
         Path("configs") / f"{family}.toml", [*samples, "model.graph=lp", *row.overrides, *overrides]
     )
     folder = RunFolder(path=out / family / row.folder)
-    train_policy(experiment, folder, datasets=[datasets[name] for name in row.n_train])
+    train_policy(experiment, folder, datasets=[datasets[name] for name in row.n_train], verdict_seconds=0)
 
 
 def measure(family: str, row: Row, datasets: dict[str, Path], out: Path) -> Measured:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from gnn_branching.cli.options import ExecutorName, Overrides, RayAddress
 from gnn_branching.cli.output import JsonPath, Workers, write_figures
+from gnn_branching.contracts import InputError
 from gnn_branching.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    from gnn_branching.policy.card import Verdict
+
+ADVICE = {
+    "faster": "Use it: gnn-branching solve MODEL --policy FOLDER",
+    "no-difference": "Neither is clearly faster: more samples, or more instances to compare on, may tell.",
+    "slower": "Stay with SCIP: `solve` lets SCIP branch with this policy, unless --force is given.",
+}
 LearningRate = Annotated[
     Literal["auto"] | float | None,
     Parameter(help="Learning rate; `auto` measures one on the samples, once. Overrides the configuration's."),
@@ -25,6 +34,8 @@ def train_policy(
     out: Path | None = None,
     lr: LearningRate = None,
     stop: Literal["patience", "pl-star"] | None = None,
+    budget: str | None = None,
+    verdict: bool = True,
     set_: Overrides = None,
     seed: Annotated[int | None, Parameter(help="Overrides the configuration's seed.")] = None,
     executor: ExecutorName = "local",
@@ -32,16 +43,18 @@ def train_policy(
     workers: Workers = None,
     json: JsonPath = None,
 ) -> None:
-    """Train a policy: instances, samples, network, policy folder; run it again to continue.
+    """Train a policy: instances, samples, network, policy folder, verdict; run it again to continue.
 
-    Example: `train-policy configs/set-cover.toml --out runs/set-cover`
+    Example: `train-policy --instances models/ --budget 30m --out runs/mine`, or
+    `train-policy configs/set-cover.toml --out runs/set-cover`
 
     Parameters
     ----------
     config
         Configuration, TOML.
     instances
-        Folder of `.lp`/`.mps`/`.gz` files instead of a generated family.
+        Folder of `.lp`/`.mps`/`.gz` files instead of a generated family; 20 are enough to start. Needs no
+        configuration: SCIP's settings stay as they are, and a part of the files is held back for the verdict.
     dataset
         Train on these samples, and collect none; may be given several times. Of each, the first
         `collection.n_train_samples` are used (and `n_valid_samples`, `n_test_samples`).
@@ -50,6 +63,11 @@ def train_policy(
     stop
         `pl-star` also stops as soon as the PL* inequality asks for no more progress, or no longer holds while
         validation is flat; overrides `training.stop`.
+    budget
+        Time for all of it, such as `30m` or `2h`: as many samples are taken as it allows.
+    verdict
+        Close with solves of instances held back, paired with SCIP's default rule, and keep what comes out in the
+        policy's card.
     """
     from gnn_branching import pipeline
     from gnn_branching.pipeline.samples import collection_executor
@@ -61,15 +79,34 @@ def train_policy(
     jobs = None  # samples that are there need no workers
     if not dataset:
         jobs = collection_executor(executor, folder=folder, workers=workers, ray_address=ray_address)
-    figures = pipeline.train_policy(
+    limit = None if budget is None else pipeline.Budget.parse(budget)
+    if limit is not None:
+        if dataset:
+            raise InputError("--budget says how many samples to take, and --dataset to take none; give one of them")
+        experiment = pipeline.fit_to_budget(experiment, folder, limit, jobs)
+    seconds = pipeline.VERDICT_SECONDS if limit is None else limit.verdict_seconds
+    training = pipeline.train_policy(
         experiment,
         folder,
         datasets=dataset or (),
         executor=jobs,
         measure_rate=lr == "auto",
+        verdict_seconds=seconds if verdict else 0.0,
     )
-    if "test_acc_1" not in figures:
+    if training.card is None:
         return  # one of several processes; the first one reports
-    print(" ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+    print(" ".join(f"{name} {value:.4g}" for name, value in training.figures.items()))
     print(f"Policy: {folder.policy}")
-    write_figures(json, figures)
+    judged = training.card.verdict
+    if judged is not None:
+        print(f"Verdict: {judged}")
+        print(ADVICE[judged.verdict])
+    elif verdict:
+        print("Verdict: none, as the run holds no instances of its own to solve; see evaluate --instances")
+    write_figures(json, dict(training.figures) | ({} if judged is None else verdict_figures(judged)))
+
+
+def verdict_figures(verdict: Verdict) -> dict[str, object]:
+    """Return a verdict's figures for ``--json``."""
+    names = ("verdict", "time_ratio", "time_ratio_low", "time_ratio_high", "nodes_ratio", "n_pairs", "n_instances")
+    return {name: getattr(verdict, name) for name in names}

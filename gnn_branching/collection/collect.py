@@ -26,6 +26,8 @@ MOST_EPISODES = 10**6
 """More episodes than a split can have: their numbers have six digits."""
 N_BARREN_EPISODES = 200
 """So many episodes in a row without a sample end a collection: it would not end by itself."""
+BARREN_ROUNDS, LEAST_BARREN_EPISODES = 3, 30
+"""With few instances fewer are enough: so many times all of them, and at least this many."""
 
 Report = Callable[[CollectionProgress], None]
 
@@ -76,7 +78,8 @@ def collect_dataset(
             )
             ledger = SplitLedger.load(dataset, split, n_wanted)
             on_progress(ledger.progress)
-            collect_split(ledger, job_of, executor, on_progress)
+            few = max(BARREN_ROUNDS * len(instances.of(split)), LEAST_BARREN_EPISODES)
+            collect_split(ledger, job_of, executor, on_progress, most_barren=min(few, N_BARREN_EPISODES))
             found = ledger.describe()
             before = description.splits.get(split)
             # Samples beyond a smaller number asked for now were once asked for, and stay.
@@ -87,7 +90,12 @@ def collect_dataset(
 
 
 def collect_split(
-    ledger: SplitLedger, job_of: Callable[[int], EpisodeJob], executor: Executor, on_progress: Report
+    ledger: SplitLedger,
+    job_of: Callable[[int], EpisodeJob],
+    executor: Executor,
+    on_progress: Report,
+    *,
+    most_barren: int = N_BARREN_EPISODES,
 ) -> None:
     """Run episodes until a split is complete; closing down stops those that are no longer needed."""
     if ledger.is_complete:
@@ -111,7 +119,7 @@ def collect_split(
             on_progress(ledger.progress)
             if ledger.is_complete:
                 return
-            if ledger.n_barren >= N_BARREN_EPISODES:
+            if ledger.n_barren >= most_barren:
                 raise InputError(_explain_barren(ledger))
 
 
@@ -199,6 +207,6 @@ def _explain_barren(ledger: SplitLedger) -> str:
     hint = (
         f"{len(reasons)} failed, the last with: {reasons[-1]}"
         if reasons
-        else "their trees are too small; raise expert_probability or take harder instances"
+        else "SCIP solves them at the root, or nearly: there, no branching rule saves anything; take harder instances"
     )
     return f"{ledger.n_barren} episodes in a row gave no {ledger.split} sample; {hint}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import accumulate
 from typing import Protocol, runtime_checkable
 
@@ -12,10 +12,13 @@ from gnn_branching.config import Graph, Search
 from gnn_branching.contracts import InputError, Sample
 from gnn_branching.subproblem import subproblem
 
+KEPT_BYTES = 1 << 30
+"""Memory for samples that a training keeps."""
+
 
 @runtime_checkable
 class SampleSource(Protocol):
-    """Random access to samples; reading one must not keep it alive."""
+    """Random access to samples."""
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -110,6 +113,45 @@ class SeenSource:
                 "collect again, or give --set model.search=none"
             )
         return replace(sample, state=state)
+
+
+class KeptSource:
+    """Another source's samples, kept in memory once they were read, as long as they fit.
+
+    Which are kept is decided when they are first read, and stays so: a training reads them all again and again, so that
+    whatever is dropped for another is missed just as soon. Pickled, it starts with none.
+
+    Args:
+        source: The samples.
+        most_bytes: How much memory their arrays may take.
+    """
+
+    def __init__(self, source: SampleSource, most_bytes: int = KEPT_BYTES) -> None:
+        self._source, self._most_bytes = source, most_bytes
+        self._kept: dict[int, Sample] = {}
+        self._n_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = self._kept.get(index)
+        if sample is None:
+            sample = self._source[index]
+            n_bytes = _n_bytes(sample)
+            if self._n_bytes + n_bytes <= self._most_bytes:
+                self._kept[index] = sample
+                self._n_bytes += n_bytes
+        return sample
+
+    def __reduce__(self) -> tuple[type[KeptSource], tuple[SampleSource, int]]:
+        return KeptSource, (self._source, self._most_bytes)
+
+
+def _n_bytes(sample: Sample) -> int:
+    """Return the memory of a sample's arrays, as if it shared none with others."""
+    arrays = (getattr(sample.state, part.name) for part in fields(sample.state))
+    return int(sample.scores.nbytes + sum(array.nbytes for array in arrays if array is not None))
 
 
 def seen_as(source: SampleSource, graph: Graph, search: Search = "none") -> SampleSource:

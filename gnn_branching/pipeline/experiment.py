@@ -9,6 +9,7 @@ from pathlib import Path
 from gnn_branching.config import ExperimentConfig, load_config, parse_overrides
 from gnn_branching.contracts import InputError
 from gnn_branching.feature_schema import KHALIL_SCHEMA
+from gnn_branching.pipeline.budget import own_models
 from gnn_branching.policy.kind import get_kind
 
 
@@ -22,12 +23,13 @@ def read_experiment(
     Args:
         config: A TOML file.
         overrides: ``section.key=value``, applied to it.
-        instances: Folder of problem files instead of a generated family.
+        instances: Folder of problem files instead of a generated family; without a configuration, the defaults are
+            those of :data:`~gnn_branching.pipeline.budget.OWN_MODELS`.
 
     Raises:
         InputError: If neither is given, the configuration is wrong, or there is no such policy kind.
     """
-    settings = list(overrides)
+    settings = [*(own_models() if config is None else ()), *overrides]
     if instances is not None:
         settings.append(f"instances.folder={str(instances)!r}")
     if config is None and instances is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gnn_branching.config import ExperimentConfig
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from gnn_branching.execution.protocol import Executor
     from gnn_branching.shards import DatasetDescription
 
+MOST_KIN = 60
+"""Models of a folder that are looked at before it is taken for one family."""
 SAMPLER_MODULES = ("gnn_branching.solver.sampling",)
 
 
@@ -39,13 +43,16 @@ def collect(config: ExperimentConfig, folder: RunFolder, executor: Executor | No
         InputError: If Ecole is missing, or the folder holds samples of another configuration.
     """
     from gnn_branching.collection import CollectionDisplay, collect_dataset
-    from gnn_branching.instances import prepare_splits
+    from gnn_branching.instances import list_instances, prepare_splits
+    from gnn_branching.instances.kinship import check_kinship
     from gnn_branching.solver.ecole_module import load_ecole
     from gnn_branching.solver.settings import SCIP_RULES
 
     load_ecole()  # known to be missing now, rather than by every episode
     executor = executor or collection_executor(folder=folder)
     wanted = config.instances
+    if wanted.folder is not None and not folder.instances.exists():
+        check_kinship(_some(list_instances(wanted.folder)))
     done: dict[str, int] = {}
     with counting("instances", wanted.n_train + wanted.n_valid + wanted.n_test) as show:
 
@@ -59,3 +66,9 @@ def collect(config: ExperimentConfig, folder: RunFolder, executor: Executor | No
         from gnn_branching.policy import load_policy as loader
     with CollectionDisplay() as display:
         return collect_dataset(config, splits, folder.dataset, executor, load_policy=loader, on_progress=display.update)
+
+
+def _some(paths: Sequence[Path]) -> Sequence[Path]:
+    """Return at most ``MOST_KIN`` paths, evenly spread."""
+    step = max(1, -(-len(paths) // MOST_KIN))
+    return paths[::step]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gnn_branching.config import ExperimentConfig
 from gnn_branching.contracts import InputError
+from gnn_branching.pipeline.verdict import VERDICT_SECONDS, judge
+from gnn_branching.policy.card import PolicyCard
 from gnn_branching.policy.kind import FitRequest, get_kind
 from gnn_branching.run_folder import RunFolder
 
@@ -19,6 +22,19 @@ if TYPE_CHECKING:
 REPORTED = ("acc_1", "acc_3", "acc_5", "acc_10")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """What came of a training.
+
+    Args:
+        figures: Figures by name.
+        card: The saved policy's, with its verdict; None in all but the first of several processes.
+    """
+
+    figures: Mapping[str, float]
+    card: PolicyCard | None = None
+
+
 def train_policy(
     config: ExperimentConfig,
     folder: RunFolder,
@@ -26,8 +42,9 @@ def train_policy(
     datasets: Sequence[Path] = (),
     executor: Executor | None = None,
     measure_rate: bool = False,
-) -> dict[str, float]:
-    """Collect what is missing, fit a policy, measure it on held-out samples, and save it; goes on where it stopped.
+    verdict_seconds: float = VERDICT_SECONDS,
+) -> Training:
+    """Collect what is missing, fit a policy, measure it, save it, and judge it by solves; goes on where it stopped.
 
     Args:
         config: The experiment, as :func:`~gnn_branching.pipeline.experiment.read_experiment` gives it.
@@ -35,10 +52,7 @@ def train_policy(
         datasets: Train on these samples, and collect none.
         executor: Where samples are collected; this machine's cores by default.
         measure_rate: Whether to measure a learning rate, once, instead of taking the configuration's.
-
-    Returns:
-        Figures by name. In a training of several processes only the first one has those of the saved policy, such as
-        ``test_acc_1``.
+        verdict_seconds: Time for solves of held-back instances at the end; 0 for none.
 
     Raises:
         InputError: If a library, a dataset or samples are missing, or the folder holds another training.
@@ -62,13 +76,16 @@ def train_policy(
     fitted = kind.fit(request)
     figures = dict(fitted.figures)
     if not fitted.is_first_process:
-        return figures
+        return Training(figures=figures)
     write_policy(folder.policy, fitted, metrics=figures, trained_on=samples.trained_on)
     if "valid_acc_1" not in figures:
         figures |= _accuracy(folder, samples.valid, "valid")
     figures |= _accuracy(folder, samples.test, "test")
-    write_policy(folder.policy, fitted, metrics=figures, trained_on=samples.trained_on)
-    return figures
+    card = write_policy(folder.policy, fitted, metrics=figures, trained_on=samples.trained_on)
+    verdict = judge(config, folder, card, seconds=verdict_seconds) if verdict_seconds else None
+    if verdict is not None:
+        card = write_policy(folder.policy, fitted, metrics=figures, trained_on=samples.trained_on, verdict=verdict)
+    return Training(figures=figures, card=card)
 
 
 def _collect(config: ExperimentConfig, folder: RunFolder, executor: Executor | None) -> None:

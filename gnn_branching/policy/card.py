@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,49 @@ from gnn_branching.policy.kind import get_kind, kind_names
 CARD_FILE, WEIGHTS_FILE, TEXT_FILE = "card.json", "model.safetensors", "model.txt"
 NORMALISATION = "prenorm: shift and scale fitted once on training data, then frozen; stored with the weights"
 
+Outcome = Literal["faster", "no-difference", "slower"]
 Tensors = Mapping[str, NDArray[np.floating]]
+
+
+@dataclass(config=STRICT, frozen=True, kw_only=True)
+class Verdict:
+    """How a policy did against one of SCIP's rules on instances held back, paired.
+
+    Args:
+        verdict: ``faster`` or ``slower`` if the 95 % interval of the time ratio is clear of 1.
+        baseline: SCIP's rule.
+        settings: SCIP's settings, the same for both.
+        time_ratio: Shifted geometric mean of the time over the rule's; None if there is none.
+        time_ratio_low: Lower end of its interval; None if there are too few pairs.
+        time_ratio_high: Upper end.
+        nodes_ratio: Likewise of the tree nodes, where both solved.
+        n_pairs: Instances times seeds.
+        n_instances: Distinct instances.
+        time_limit_seconds: What an unsolved instance counts for.
+    """
+
+    verdict: Outcome
+    baseline: str
+    settings: str
+    time_ratio: float | None
+    time_ratio_low: float | None
+    time_ratio_high: float | None
+    nodes_ratio: float | None
+    n_pairs: int
+    n_instances: int
+    time_limit_seconds: float
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        if self.time_ratio is None:
+            return f"no pair of solves to compare with {self.baseline}"
+        interval = ""
+        if self.time_ratio_low is not None and self.time_ratio_high is not None:
+            interval = f" [{self.time_ratio_low:.2f}, {self.time_ratio_high:.2f}]"
+        return (
+            f"{self.verdict}: {self.time_ratio:.2f}{interval} of the time of {self.baseline} under {self.settings} "
+            f"settings, on {self.n_instances} instances held back ({self.n_pairs} pairs)"
+        )
 
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)
@@ -49,6 +91,7 @@ class PolicyCard:
         trained_on: Per dataset its training samples, ``n_samples``, and the ``recipe`` they are a function of; empty if
             unknown.
         versions: Versions and machine it was trained with.
+        verdict: How it did against SCIP's default rule right after its training; None if nobody looked.
     """
 
     kind: str
@@ -65,6 +108,7 @@ class PolicyCard:
     experiment: Mapping[str, object]
     trained_on: tuple[Mapping[str, Any], ...] = ()
     versions: Mapping[str, object] = field(default_factory=dict)
+    verdict: Verdict | None = None
 
     def to_json(self) -> str:
         """Return an indented JSON object."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gnn_branching.config import ExperimentConfig, parse_config, to_mapping
 from gnn_branching.durable import PARTIAL_SUFFIX, explain_write_error, flush_folder, write_durably
-from gnn_branching.policy.card import CARD_FILE, PolicyCard
+from gnn_branching.policy.card import CARD_FILE, PolicyCard, Verdict
 from gnn_branching.policy.kind import FittedPolicy, get_kind
 from gnn_branching.provenance import collect_provenance
 
@@ -56,6 +56,7 @@ def write_policy(
     *,
     metrics: Mapping[str, float],
     trained_on: Sequence[Mapping[str, object]] = (),
+    verdict: Verdict | None = None,
 ) -> PolicyCard:
     """Write what a kind fitted as a policy folder, replacing the one that may be there; return its card.
 
@@ -79,6 +80,7 @@ def write_policy(
         experiment=to_mapping(experiment),
         trained_on=tuple(trained_on),
         versions=asdict(collect_provenance()),
+        verdict=verdict,
     )
     with _replacing(folder) as fresh:
         write_durably(fresh / kind.weights_file, fitted.weights)

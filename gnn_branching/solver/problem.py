@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyscipopt
@@ -45,3 +46,39 @@ def _first_message(lines: list[str]) -> str:
     texts = [line.rpartition("ERROR:")[2].strip() for line in lines if "WARNING" not in line]
     said = [text for text in texts if text and not text.startswith(("Error <", "read problem", "===", "input: "))]
     return next((text for text in said if "line" in text.lower() or "error" in text.lower()), "".join(said[:1]))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RowKind:
+    """What kind of linear row a problem has.
+
+    Args:
+        sense: ``=``, ``≤`` (``≥`` is the same, negated), or ``≤ ≤`` with two different sides.
+        variables: Types of its variables, sorted.
+        is_unit: Whether all coefficients are ±1.
+    """
+
+    sense: str
+    variables: tuple[str, ...]
+    is_unit: bool
+
+    def __str__(self) -> str:
+        """Describe it in words."""
+        types = " and ".join(self.variables).lower() or "no"
+        return f"{types} variables with '{self.sense}' and {'unit' if self.is_unit else 'general'} coefficients"
+
+
+def row_kinds(model: pyscipopt.Model) -> frozenset[RowKind]:
+    """Return the kinds of a problem's linear rows, before presolving; constraints that are no rows are left out."""
+    kinds = set()
+    types = {variable.name: variable.vtype() for variable in model.getVars()}
+    for constraint in model.getConss(transformed=False):
+        if not constraint.isLinear():
+            continue
+        left, right = model.getLhs(constraint), model.getRhs(constraint)
+        terms = model.getValsLinear(constraint)
+        two_sided = not model.isInfinity(-left) and not model.isInfinity(right)
+        sense = "≤" if not two_sided else "=" if left == right else "≤ ≤"
+        is_unit = all(abs(value) == 1.0 for value in terms.values())
+        kinds.add(RowKind(sense, tuple(sorted({types[name] for name in terms})), is_unit))
+    return frozenset(kinds)

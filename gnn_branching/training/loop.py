@@ -17,7 +17,7 @@ from gnn_branching.config import Graph, Search, TrainingConfig
 from gnn_branching.contracts import InputError
 from gnn_branching.dataset.data import BranchingData
 from gnn_branching.dataset.loader import training_batches
-from gnn_branching.dataset.source import SampleSource, seen_as
+from gnn_branching.dataset.source import KeptSource, SampleSource, seen_as
 from gnn_branching.provenance import available_cores
 from gnn_branching.seeding import derive_seed
 from gnn_branching.training.display import DisplayKind, make_display
@@ -76,7 +76,7 @@ def train(
     """
     _check(config, train_source, valid_source)
     seen = graph or _seen(network, "graph", "lp"), search or _seen(network, "search", "none")
-    train_source, valid_source = seen_as(train_source, *seen), seen_as(valid_source, *seen)
+    train_source, valid_source = (KeptSource(seen_as(source, *seen)) for source in (train_source, valid_source))
     listeners = (make_display(display), MetricsFile(), TensorBoardEvents(), *callbacks)
     job = TrainingJob(
         network=network,

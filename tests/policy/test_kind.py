@@ -48,7 +48,7 @@ def test_an_own_network_trains_saves_and_loads(tmp_path: Path) -> None:
     dataset = synthetic_dataset(tmp_path / "samples", {"train": 24, "valid": 10, "test": 10})
     config = ExperimentConfig(model=ModelConfig(kind="candidate-mlp", hidden_size=8), training=TRAINING)
     folder = RunFolder(path=tmp_path / "run")
-    figures = train_policy(config, folder, datasets=[dataset])
+    figures = train_policy(config, folder, datasets=[dataset]).figures
     policy = load_policy(folder.policy)
     assert isinstance(policy, Policy)
     assert policy.card.kind == "candidate-mlp"

@@ -6,6 +6,7 @@ import torch
 
 from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray
 from gnn_branching.dataset.data import collate
+from gnn_branching.dataset.source import seen_as
 from gnn_branching.dataset.synthetic import random_source
 from gnn_branching.feature_schema import FEATURE_SCHEMA
 from gnn_branching.training.losses import cross_entropy
@@ -64,7 +65,7 @@ class Broken(Fraction):
 
 
 def test_a_policy_is_measured_like_a_network() -> None:
-    source = random_source(30, seed=2)
+    source = seen_as(random_source(30, seed=2), "lp")
     batches = [collate([source[i] for i in range(start, start + 10)]) for start in (0, 10, 20)]
     network = FractionNetwork(1.0)
     validation = validate(network, batches, cross_entropy)
@@ -75,7 +76,7 @@ def test_a_policy_is_measured_like_a_network() -> None:
 
 
 def test_validation_does_not_depend_on_batches_and_keeps_the_mode() -> None:
-    source = random_source(12, seed=2)
+    source = seen_as(random_source(12, seed=2), "lp")
     samples = [source[i] for i in range(12)]
     network = FractionNetwork(2.0).train()
     whole = validate(network, [collate(samples)], cross_entropy)

@@ -1,0 +1,125 @@
+"""The truth about a policy before anyone uses it: timed against SCIP's default rule on instances held back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice, product
+from math import isfinite
+from pathlib import Path
+
+from gnn_branching.config import ExperimentConfig
+from gnn_branching.contracts import InstanceFile, SolveRecord
+from gnn_branching.counting import counting
+from gnn_branching.policy.card import Outcome, PolicyCard, Verdict
+from gnn_branching.provenance import available_cores
+from gnn_branching.run_folder import RunFolder
+
+N_PAIRS = 12
+"""Pairs of solves that a verdict is made of, time permitting: held-back instances times seeds."""
+VERDICT_SECONDS = 600.0
+"""Time for all of them, unless a budget says otherwise."""
+LEAST_TIME_LIMIT_SECONDS = 20.0
+"""A solve is given this much, however short the time."""
+SHARE_OF_A_SOLVE = 0.1
+"""And otherwise this part of the time for all of them."""
+
+
+def held_back(folder: RunFolder) -> tuple[InstanceFile, ...]:
+    """Return the instances of a run that nothing was trained on: first those for the test, then for validation."""
+    from gnn_branching.instances import read_manifest
+
+    found: list[InstanceFile] = []
+    for split in ("test", "valid"):
+        place = folder.instances / split
+        if place.is_dir():
+            found += read_manifest(place).instances
+    return tuple(instance for instance in found if Path(instance.path).is_file())
+
+
+def judge(
+    config: ExperimentConfig, folder: RunFolder, card: PolicyCard, *, seconds: float = VERDICT_SECONDS
+) -> Verdict | None:
+    """Solve held-back instances with the run's policy and with SCIP's default rule; goes on where it stopped.
+
+    Pairs are solved until there are ``N_PAIRS`` of them or the time is up; solves done before an interrupt count.
+
+    Args:
+        config: The experiment; solves are under the settings that its samples were taken under.
+        folder: Of the run, with its policy.
+        card: The policy's.
+        seconds: Wall time for the solves, on all cores together.
+
+    Returns:
+        What came out; None if there is no instance, or no time for a single pair.
+    """
+    from gnn_branching.evaluation.solves.plan import BASELINE_RULE, PolicySpec, ResourceLimits, build_plan
+    from gnn_branching.evaluation.solves.runner import RunnerOptions, run_plan
+    from gnn_branching.evaluation.solves.store import RowStore
+
+    settings = config.collection.settings
+    learned = PolicySpec(name=folder.name, source=str(folder.policy), fingerprint=card.weights_sha256[:16])
+    limits = ResourceLimits(time_limit_seconds=max(LEAST_TIME_LIMIT_SECONDS, SHARE_OF_A_SOLVE * seconds))
+    store, n_cores = RowStore(folder.verdict), available_cores()
+    records: list[SolveRecord] = []
+    with counting("verdict", 2 * N_PAIRS) as show:
+        pairs = _pairs(held_back(folder))
+        for start in range(0, len(pairs), n_cores):
+            if sum(_wall_seconds(record) for record in records) > seconds * n_cores:
+                break
+            jobs = [
+                job
+                for instance, seed in pairs[start : start + n_cores]
+                for job in build_plan(
+                    [instance],
+                    [PolicySpec(name=BASELINE_RULE), learned],
+                    seeds=[seed],
+                    settings=[settings],
+                    limits=limits,
+                )
+            ]
+            records += run_plan(jobs, store, RunnerOptions())
+            show(len(records))
+    if not records:
+        return None
+    return _verdict(records, learned.name, settings=settings, time_limit_seconds=limits.time_limit_seconds)
+
+
+def _pairs(instances: Sequence[InstanceFile]) -> list[tuple[InstanceFile, int]]:
+    """Return instances and seeds: every instance once before any of them a second time."""
+    if not instances:
+        return []
+    turns = product(range(-(-N_PAIRS // len(instances))), instances)
+    return [(instance, seed) for seed, instance in islice(turns, N_PAIRS)]
+
+
+def _wall_seconds(record: SolveRecord) -> float:
+    return 0.0 if record.figures is None else record.figures.wall_seconds
+
+
+def _verdict(records: Sequence[SolveRecord], name: str, *, settings: str, time_limit_seconds: float) -> Verdict:
+    from gnn_branching.evaluation.solves.plan import BASELINE_RULE
+    from gnn_branching.evaluation.statistics.measures import MEASURES, TIME
+    from gnn_branching.evaluation.statistics.pairing import ComparisonOptions, Method, ratio_of, runs_by_method
+
+    runs = runs_by_method(records)
+    ours, theirs = (runs.get(Method(settings, rule), {}) for rule in (name, BASELINE_RULE))
+    options = ComparisonOptions(baseline=BASELINE_RULE, time_limit_seconds=time_limit_seconds)
+    time = ratio_of(ours, theirs, TIME, options)
+    nodes = ratio_of(ours, theirs, next(measure for measure in MEASURES if measure.key == "nodes"), options)
+    outcome: Outcome = "faster" if time.high < 1 else "slower" if time.low > 1 else "no-difference"
+    return Verdict(
+        verdict=outcome,
+        baseline=BASELINE_RULE,
+        settings=settings,
+        time_ratio=_known(time.value),
+        time_ratio_low=_known(time.low),
+        time_ratio_high=_known(time.high),
+        nodes_ratio=_known(nodes.value),
+        n_pairs=time.n_pairs,
+        n_instances=time.n_instances,
+        time_limit_seconds=time_limit_seconds,
+    )
+
+
+def _known(value: float) -> float | None:
+    return value if isfinite(value) else None
