@@ -24,6 +24,8 @@ Graph = Literal["lp", "subproblem"]
 Search = Literal["none", "head"]
 DEGREE_POWER: Mapping[Aggregation, float] = MappingProxyType({"sum": 0.0, "sqrt": 0.5, "mean": 1.0})
 """The sum of messages is divided by this power of their number."""
+DEFAULT_PRESET = "guarded"
+"""How a policy is used unless something else is asked for: a name in ``solver.rule.PRESETS``."""
 RETIRED: Mapping[tuple[str, str], object] = MappingProxyType(
     {("collection", "expert"): "strong-branching", ("training", "augmentation"): "none"}
 )

@@ -73,6 +73,21 @@ class BranchingState:
         return int(self.candidates.shape[0])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureRanges:
+    """Between what values each feature of the graph lay in training.
+
+    Args:
+        row: float64, (2, n_row_features): lowest and highest value.
+        edge: float64, (2, 1).
+        variable: float64, (2, n_variable_features).
+    """
+
+    row: FloatArray
+    edge: FloatArray
+    variable: FloatArray
+
+
 class CandidateSet(StrEnum):
     """Which variables may be branched on; one object serves expert, sampler and rule.
 

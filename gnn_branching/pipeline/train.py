@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,7 @@ def train_policy(
     Raises:
         InputError: If a library, a dataset or samples are missing, or the folder holds another training.
     """
+    from gnn_branching.dataset.ranges import feature_ranges
     from gnn_branching.dataset.selection import select_samples
     from gnn_branching.policy.save import write_policy
 
@@ -77,14 +79,17 @@ def train_policy(
     figures = dict(fitted.figures)
     if not fitted.is_first_process:
         return Training(figures=figures)
-    write_policy(folder.policy, fitted, metrics=figures, trained_on=samples.trained_on)
+    save = partial(
+        write_policy, folder.policy, fitted, trained_on=samples.trained_on, ranges=feature_ranges(samples.train)
+    )
+    save(metrics=figures)
     if "valid_acc_1" not in figures:
         figures |= _accuracy(folder, samples.valid, "valid")
     figures |= _accuracy(folder, samples.test, "test")
-    card = write_policy(folder.policy, fitted, metrics=figures, trained_on=samples.trained_on)
+    card = save(metrics=figures)
     verdict = judge(config, folder, card, seconds=verdict_seconds) if verdict_seconds else None
     if verdict is not None:
-        card = write_policy(folder.policy, fitted, metrics=figures, trained_on=samples.trained_on, verdict=verdict)
+        card = save(metrics=figures, verdict=verdict)
     return Training(figures=figures, card=card)
 
 

@@ -157,6 +157,7 @@ class BaselinePolicy:
         self.card: PolicyCard = read_card(folder)
         if self.card.kind != kind.name:
             raise InputError(f"{folder} holds a {self.card.kind}, which is no {kind.name}; load it with load_policy")
+        self.ranges = self.card.feature_ranges
         self._predict = kind.predictor(folder, self.card)
 
     @property

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse_tensors
 
 from gnn_branching.config import STRICT, ModelConfig
-from gnn_branching.contracts import CandidateSet, InputError
+from gnn_branching.contracts import CandidateSet, FeatureRanges, InputError
 from gnn_branching.policy.kind import get_kind, kind_names
 
 CARD_FILE, WEIGHTS_FILE, TEXT_FILE = "card.json", "model.safetensors", "model.txt"
@@ -91,6 +91,8 @@ class PolicyCard:
         trained_on: Per dataset its training samples, ``n_samples``, and the ``recipe`` they are a function of; empty if
             unknown.
         versions: Versions and machine it was trained with.
+        ranges: Lowest and highest value of each feature in training, by side: ``row``, ``edge``, ``variable``; None if
+            unknown, and then nothing guards its use.
         verdict: How it did against SCIP's default rule right after its training; None if nobody looked.
     """
 
@@ -108,6 +110,7 @@ class PolicyCard:
     experiment: Mapping[str, object]
     trained_on: tuple[Mapping[str, Any], ...] = ()
     versions: Mapping[str, object] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] | None = None
     verdict: Verdict | None = None
 
     def to_json(self) -> str:
@@ -119,6 +122,13 @@ class PolicyCard:
         """The SCIP settings its training samples were collected under; empty if unknown."""
         collections = (trained.get("recipe", {}).get("collection", {}) for trained in self.trained_on)
         return tuple(dict.fromkeys(str(found["settings"]) for found in collections if "settings" in found))
+
+    @property
+    def feature_ranges(self) -> FeatureRanges | None:
+        """The ranges as arrays."""
+        if self.ranges is None:
+            return None
+        return FeatureRanges(**{side: np.array(bounds, dtype=np.float64) for side, bounds in self.ranges.items()})
 
     @property
     def weights_file(self) -> str:

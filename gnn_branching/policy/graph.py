@@ -29,6 +29,7 @@ class GraphPolicy:
         self, folder: Path, name: str, device: str, card: PolicyCard, logits: Callable[[BranchingState], FloatArray]
     ) -> None:
         self.folder, self.name, self.device, self.card = folder.resolve(), name, device, card
+        self.ranges = card.feature_ranges
         self._view = View(self.card.architecture.graph, self.card.architecture.search)
         self._logits = logits
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gnn_branching.config import ExperimentConfig, parse_config, to_mapping
+from gnn_branching.contracts import FeatureRanges
 from gnn_branching.durable import PARTIAL_SUFFIX, explain_write_error, flush_folder, write_durably
 from gnn_branching.policy.card import CARD_FILE, PolicyCard, Verdict
 from gnn_branching.policy.kind import FittedPolicy, get_kind
@@ -56,6 +57,7 @@ def write_policy(
     *,
     metrics: Mapping[str, float],
     trained_on: Sequence[Mapping[str, object]] = (),
+    ranges: FeatureRanges | None = None,
     verdict: Verdict | None = None,
 ) -> PolicyCard:
     """Write what a kind fitted as a policy folder, replacing the one that may be there; return its card.
@@ -80,12 +82,19 @@ def write_policy(
         experiment=to_mapping(experiment),
         trained_on=tuple(trained_on),
         versions=asdict(collect_provenance()),
+        ranges=None if ranges is None else plain_ranges(ranges),
         verdict=verdict,
     )
     with _replacing(folder) as fresh:
         write_durably(fresh / kind.weights_file, fitted.weights)
         write_durably(fresh / CARD_FILE, card.to_json().encode())
     return card
+
+
+def plain_ranges(ranges: FeatureRanges) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
+    """Return ranges as a card holds them."""
+    sides = {"row": ranges.row, "edge": ranges.edge, "variable": ranges.variable}
+    return {side: (tuple(low.tolist()), tuple(high.tolist())) for side, (low, high) in sides.items()}
 
 
 def _family(experiment: ExperimentConfig) -> str:

@@ -13,10 +13,12 @@ from typing import Self
 import numpy as np
 import pyscipopt
 
+from gnn_branching.config import DEFAULT_PRESET
 from gnn_branching.contracts import (
     BranchingState,
     CandidateIndex,
     CandidateSet,
+    FeatureRanges,
     FloatArray,
     InputError,
     Policy,
@@ -25,6 +27,7 @@ from gnn_branching.contracts import (
 from gnn_branching.feature_schema import FEATURE_SCHEMA
 from gnn_branching.solver.candidates import Candidates, HandoverError, current_candidates
 from gnn_branching.solver.features import FeatureExtractor, all_finite
+from gnn_branching.solver.guard import GainGuard, InputGuard
 from gnn_branching.solver.plugin import WeaklyBound
 from gnn_branching.solver.settings import CHOSEN_RULE_PRIORITY
 from gnn_branching.solver.verify import Reduction, verify_best
@@ -55,6 +58,8 @@ class RuleSettings:
         strong_branching_iteration_limit: LP iterations per child in this verification.
         confidence: Least margin between the two best scores' softmax probabilities; below it SCIP's own rule decides.
         time_limit_seconds: Wall time of one decision; after the first decision beyond it SCIP's own rule takes over.
+        guard: Whether to hand over where a model is not what the policy was trained on, or its choices turn out worse
+            than SCIP's; a policy without ranges, such as a plain function, is used unguarded.
 
     Raises:
         InputError: If a value is out of range.
@@ -69,6 +74,7 @@ class RuleSettings:
     strong_branching_iteration_limit: int = 50
     confidence: float = 0.0
     time_limit_seconds: float | None = None
+    guard: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning."""
@@ -91,6 +97,7 @@ class RuleSettings:
 
 PRESETS: Mapping[str, RuleSettings] = MappingProxyType(
     {
+        "guarded": RuleSettings(guard=True),
         "plain": RuleSettings(),
         "verified": RuleSettings(strong_branching_top_k=4),
         "cautious": RuleSettings(confidence=0.1),
@@ -136,11 +143,12 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
         self._candidate_set = settings.candidates or policy.candidate_set
         self._extractor = FeatureExtractor(policy.feature_schema, candidates=self._candidate_set)
         self._blocked = ""
+        self._ranges: FeatureRanges | None = getattr(policy, "ranges", None) if settings.guard else None
         self._reset()
 
     @classmethod
     def attach(
-        cls, model: pyscipopt.Model, policy: Policy | ScoreFunction, settings: RuleSettings | str = "plain"
+        cls, model: pyscipopt.Model, policy: Policy | ScoreFunction, settings: RuleSettings | str = DEFAULT_PRESET
     ) -> Self:
         """Add the rule to a model that has not been solved yet.
 
@@ -224,6 +232,8 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
         self._n_calls = self._n_decisions = self._n_reductions = 0
         self._decision_seconds = self._feature_seconds = self._inference_seconds = 0.0
         self._too_slow = False
+        self._input_guard = InputGuard(self._ranges) if self._ranges is not None else None
+        self._gain_guard = GainGuard() if self._ranges is not None else None
         self.last_score = nan
 
     def _hand_over(self, reason: str) -> CallbackResult:
@@ -240,6 +250,8 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
         start = perf_counter()
         candidates = current_candidates(self.model, self._candidate_set)
         state = self._extractor.extract(self.model, candidates)
+        if self._input_guard is not None and not self._input_guard.is_home(state):
+            raise HandoverError("guard-input")
         extracted = perf_counter()
         self._feature_seconds += extracted - start
         scores = self._policy.scores(state)
@@ -248,6 +260,7 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
         limit = self._settings.time_limit_seconds
         self._too_slow = limit is not None and inferred - start > limit
         self._check_scores(scores, state.n_candidates)
+        self._check_gains(candidates, CandidateIndex(int(np.argmax(scores))))
         return self._branch(candidates, scores)
 
     def _check_turn(self) -> None:
@@ -273,6 +286,16 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
             total = np.exp(scores - best).sum()
             if (1.0 - np.exp(second - best)) / total < self._settings.confidence:
                 raise HandoverError("not-confident")
+
+    def _check_gains(self, candidates: Candidates, chosen: CandidateIndex) -> None:
+        """Hand over while the policy's choices are found to be worse than SCIP's."""
+        guard = self._gain_guard
+        if guard is None:
+            return
+        if guard.may_compare(self.model):
+            guard.compare(candidates, chosen)
+        if guard.has_lost:
+            raise HandoverError("guard-gain")
 
     def _branch(self, candidates: Candidates, scores: FloatArray) -> CallbackResult:
         best = CandidateIndex(int(np.argmax(scores)))

@@ -51,6 +51,23 @@ def extract_search(candidates: Candidates) -> FloatArray:
     return features
 
 
+def pseudocost_scores(candidates: Candidates) -> FloatArray:
+    """Return SCIP's pseudocost score of each candidate, float64, (n_candidates,)."""
+    scores = np.empty(len(candidates))
+    read_pseudocost_scores(scip.address_of(candidates.model), candidates.addresses, candidates.lp_values, scores)
+    return scores
+
+
+@compiled("void(int64, int64[::1], float64[::1], float64[::1])")
+def read_pseudocost_scores(address: int, candidates: IndexArray, lp_values: FloatArray, out: FloatArray) -> None:
+    """Write SCIP's pseudocost scores."""
+    for i in range(candidates.size):
+        fraction = lp_values[i] - scip.floor(address, lp_values[i])
+        down = scip.variable_pseudocost(address, candidates[i], DOWN) * fraction
+        up = scip.variable_pseudocost(address, candidates[i], UP) * (1.0 - fraction)
+        out[i] = scip.branch_score(address, candidates[i], down, up)
+
+
 @compiled("float64(float64, float64)")
 def _share(value: float, other: float) -> float:
     """Return how much a value, zero or more, is of itself and another one; 0 of nothing."""

@@ -11,6 +11,7 @@ from time import perf_counter, process_time
 
 import pyscipopt
 
+from gnn_branching.config import DEFAULT_PRESET
 from gnn_branching.contracts import Policy, RuleStatistics, SolveFigures
 from gnn_branching.solver.plugin import WeaklyBound
 from gnn_branching.solver.problem import read_problem
@@ -74,7 +75,7 @@ def prepare_solve(
     settings: str,
     seed: int,
     limits: SolveLimits,
-    rule_settings: RuleSettings | str = "plain",
+    rule_settings: RuleSettings | str = DEFAULT_PRESET,
 ) -> PreparedSolve:
     """Read an instance and give it its settings and its rule: the one path that all methods take.
 
@@ -110,7 +111,7 @@ def solve_instance(
     settings: str,
     seed: int,
     limits: SolveLimits,
-    rule_settings: RuleSettings | str = "plain",
+    rule_settings: RuleSettings | str = DEFAULT_PRESET,
 ) -> SolveFigures:
     """Read an instance, solve it, and report; see :func:`prepare_solve`."""
     prepared = prepare_solve(path, rule=rule, settings=settings, seed=seed, limits=limits, rule_settings=rule_settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from gnn_branching.config import DEFAULT_PRESET
 from gnn_branching.contracts import InputError
 from gnn_branching.evaluation.solves.plan import PolicySpec
 from gnn_branching.policy import list_policies
@@ -35,7 +36,7 @@ def parse_policy(text: str) -> PolicySpec:
         name=label or (_folder_label(folder) if is_folder else source) + (f"@{preset}" if preset else ""),
         source=source,
         fingerprint=_folder_hash(folder) if is_folder else _shipped_hash(source),
-        preset=preset or "plain",
+        preset=preset or DEFAULT_PRESET,
     )
 
 

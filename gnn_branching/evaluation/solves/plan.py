@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from gnn_branching.config import DEFAULT_PRESET
 from gnn_branching.contracts import InputError, InstanceFile
 from gnn_branching.provenance import file_sha256
 from gnn_branching.seeding import generator
@@ -54,7 +55,7 @@ class PolicySpec:
     name: str
     source: str = ""
     fingerprint: str = ""
-    preset: str = "plain"
+    preset: str = DEFAULT_PRESET
 
     @property
     def is_learned(self) -> bool:

@@ -1,0 +1,140 @@
+"""Whether a policy is at home in a model, and whether it does well there: what makes the rule hand over to SCIP.
+
+Two tests. What the policy sees must lie within the ranges that it was trained on; this costs microseconds, and finds
+models of another kind at the root. And at a few tree nodes strong branching compares the policy's choice with that of
+SCIP's pseudocosts: a betting martingale (Waudby-Smith and Ramdas 2024, "Estimating means of bounded random variables by
+betting", section 4) grows as long as the policy loses, and may be looked at after every bet.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import pyscipopt
+
+from gnn_branching.contracts import BranchingState, CandidateIndex, FeatureRanges, FloatArray
+from gnn_branching.solver.candidates import Candidates
+from gnn_branching.solver.search_features import pseudocost_scores
+
+MARGIN = 0.5
+"""A value is outside if it is beyond its range by more than this part of the range's width."""
+MOST_OUTSIDE = 0.05
+"""Share of rows, edges or variables that may be outside."""
+FIRST_CHECKS, CHECK_EVERY = 4, 64
+"""Tree nodes at which what the policy sees is checked: the first few, then now and then."""
+
+SHARE_OF_ITERATIONS = 0.02
+"""LP iterations that comparisons may take, of all there were so far."""
+TOLERATED_LOSS = 0.2
+"""Mean loss, in [-1, 1], that a policy may have: it is cheaper than what it is compared with, and may choose worse."""
+STAKE = 0.9
+"""Part of the wealth at risk in a bet."""
+HAND_OVER_AT, COME_BACK_AT = 10.0, 1.0
+"""Wealth at which the policy has lost (it is as high with probability 1/10 at most if it has not), and has not."""
+LEAST_WEALTH = 0.1
+"""Wealth never falls below: a policy that was good for long is still caught when it turns bad."""
+
+
+class InputGuard:
+    """Tells whether tree nodes look like those of the training.
+
+    Args:
+        ranges: What was seen in training.
+    """
+
+    def __init__(self, ranges: FeatureRanges) -> None:
+        self._ranges = ranges
+        self.n_checks = 0
+        self._is_home = True
+
+    def is_home(self, state: BranchingState) -> bool:
+        """Return whether the policy may decide at a tree node, looking again at some of them only."""
+        if self.n_checks < FIRST_CHECKS or self.n_checks % CHECK_EVERY == 0:
+            self._is_home = self.outside(state) <= MOST_OUTSIDE
+        self.n_checks += 1
+        return self._is_home
+
+    def outside(self, state: BranchingState) -> float:
+        """Return the largest share of rows, edges or variables with a feature outside its range."""
+        ranges = self._ranges
+        return max(
+            share_outside(state.row_features, *ranges.row),
+            share_outside(state.edge_values[:, None], *ranges.edge),
+            share_outside(state.variable_features, *ranges.variable),
+        )
+
+
+class GainGuard:
+    """Bets, at a few tree nodes, that SCIP's pseudocosts choose better than the policy.
+
+    How often depends on LP iterations, not on time: a solve is the same whenever it is done again.
+    """
+
+    def __init__(self) -> None:
+        self.wealth = 1.0
+        self.n_bets = 0
+        self._n_iterations = 0
+        self._has_lost = False
+
+    @property
+    def has_lost(self) -> bool:
+        """Whether SCIP is to decide for now."""
+        self._has_lost = self.wealth > (COME_BACK_AT if self._has_lost else HAND_OVER_AT)
+        return self._has_lost
+
+    def may_compare(self, model: pyscipopt.Model) -> bool:
+        """Return whether a comparison is affordable at this tree node."""
+        return bool(self._n_iterations <= SHARE_OF_ITERATIONS * model.getNLPIterations())
+
+    def compare(self, candidates: Candidates, chosen: CandidateIndex) -> None:
+        """Strong-branch on the policy's choice and on SCIP's pseudocosts', if they differ, and settle the bet."""
+        rival = int(np.argmax(pseudocost_scores(candidates)))
+        if rival == chosen:
+            return
+        model = candidates.model
+        before = model.getNStrongbranchLPIterations()
+        pair = strong_branching_scores(candidates, (chosen, rival))
+        self._n_iterations += model.getNStrongbranchLPIterations() - before
+        if pair is None or not sum(pair) > 0.0:
+            return
+        loss = (pair[1] - pair[0]) / (pair[0] + pair[1])
+        self.wealth *= 1.0 + STAKE / (1.0 + TOLERATED_LOSS) * (loss - TOLERATED_LOSS)
+        self.wealth = max(self.wealth, LEAST_WEALTH)
+        self.n_bets += 1
+
+
+def strong_branching_scores(candidates: Candidates, positions: tuple[int, ...]) -> list[float] | None:
+    """Return SCIP's scores of some candidates by full strong branching, which leaves no trace; None if an LP fails."""
+    model = candidates.model
+    objective, scores = model.getLPObjVal(), []
+    model.startStrongbranch()
+    try:
+        for position in positions:
+            variable = candidates.variables[position]
+            down, up, *_, failed = model.getVarStrongbranch(variable, -1, idempotent=True, integral=False)
+            if failed:
+                return None
+            gains = [max(down - objective, 0.0), max(up - objective, 0.0)]
+            scores.append(float(model.getBranchScoreMultiple(variable, gains)))
+    finally:
+        model.endStrongbranch()
+    return scores
+
+
+@numba.njit("float64(float64[:,:], float64[::1], float64[::1])", nogil=True, cache=True)
+def share_outside(values: FloatArray, low: FloatArray, high: FloatArray) -> float:
+    """Return the share of rows of a matrix with a value outside its column's range, widened by ``MARGIN``.
+
+    Args:
+        values: (n, n_features).
+        low: (n_features,).
+        high: (n_features,).
+    """
+    n_outside = 0
+    for i in range(values.shape[0]):
+        for k in range(values.shape[1]):
+            margin = MARGIN * (high[k] - low[k]) + 1e-9
+            if not low[k] - margin <= values[i, k] <= high[k] + margin:
+                n_outside += 1
+                break
+    return float(n_outside / max(values.shape[0], 1))
