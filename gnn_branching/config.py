@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from gnn_branching.contracts import CandidateSet, InputError
+from gnn_branching.feature_schema import SEARCH_FEATURES
 
 STRICT = ConfigDict(extra="forbid")
 Count = Annotated[int, Field(ge=0)]
@@ -24,6 +25,20 @@ Graph = Literal["lp", "subproblem"]
 Search = Literal["none", "head"]
 DEGREE_POWER: Mapping[Aggregation, float] = MappingProxyType({"sum": 0.0, "sqrt": 0.5, "mean": 1.0})
 """The sum of messages is divided by this power of their number."""
+CORE_SEARCH_FEATURES = (
+    "fractionality",
+    "pseudocost_down",
+    "pseudocost_up",
+    "pseudocost_score",
+    "pseudocost_score_to_best",
+    "n_down",
+    "n_up",
+    "gain_down_to_gap",
+    "gain_up_to_gap",
+)
+"""What of the search helps a network (docs/results/own-models.md): the others let it tell samples apart by heart."""
+SEARCH_WIDTH = 16
+"""Units that these features are embedded in: a network with more of them learns its samples by heart."""
 DEFAULT_PRESET = "guarded"
 """How a policy is used unless something else is asked for: a name in ``solver.rule.PRESETS``."""
 RETIRED: Mapping[tuple[str, str], object] = MappingProxyType(
@@ -105,6 +120,7 @@ class ModelConfig:
             the variables that are fixed there.
         search: Where the network sees what the search has learned, such as pseudocosts: ``none``, or at its ``head``,
             beside each candidate's embedding.
+        search_features: Which of these features it sees, by name (``feature_schema.SEARCH_FEATURES``).
         dropout: Probability of DROPPING a unit in the head.
     """
 
@@ -114,7 +130,16 @@ class ModelConfig:
     aggregation: Aggregation = "sum"
     graph: Graph = "lp"
     search: Search = "none"
+    search_features: tuple[str, ...] = CORE_SEARCH_FEATURES
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse features that there are not."""
+        unknown = sorted(set(self.search_features) - set(SEARCH_FEATURES))
+        if unknown:
+            raise ValueError(f"unknown {unknown[0]!r}; there are {', '.join(SEARCH_FEATURES)}")
+        if self.search != "none" and self.hidden_size < SEARCH_WIDTH:
+            raise ValueError(f"model.search needs a hidden_size of at least {SEARCH_WIDTH}")
 
 
 @dataclass(config=STRICT, frozen=True, slots=True, kw_only=True)

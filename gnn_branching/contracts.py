@@ -75,10 +75,10 @@ class BranchingState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureRanges:
-    """Between what values each feature of the graph lay in training.
+    """Between what values 99 hundredths of each feature of the graph lay in training.
 
     Args:
-        row: float64, (2, n_row_features): lowest and highest value.
+        row: float64, (2, n_row_features): lower and upper end.
         edge: float64, (2, 1).
         variable: float64, (2, n_variable_features).
     """

@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "counting": set(),
     "run_folder": set(),
     "durable": {"contracts"},
-    "config": {"contracts"},
+    "config": {"contracts", "feature_schema"},
     "shards": {"contracts", "feature_schema", "durable", "provenance", "seeding"},
     "execution": {"contracts", "provenance", "seeding"},
     "subproblem": {"contracts", "config", "feature_schema"},

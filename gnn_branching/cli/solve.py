@@ -30,6 +30,7 @@ def solve(
     gap_limit: float | None = None,
     solution: Path | None = None,
     log: Annotated[bool, Parameter(negative="")] = False,
+    force: Annotated[bool, Parameter(negative="")] = False,
     seed: Seed = 0,
     json: JsonPath = None,
 ) -> int:
@@ -62,6 +63,8 @@ def solve(
         Write the best solution to this file.
     log
         Show SCIP's log on stderr.
+    force
+        Let a policy branch although its card says that it is slower than SCIP's default rule.
     """
     from gnn_branching.solver.settings import SolveLimits
     from gnn_branching.solver.solve import prepare_solve
@@ -72,7 +75,12 @@ def solve(
     if solution is not None and not solution.resolve().parent.is_dir():
         raise InputError(f"the folder of --solution {solution} does not exist")
     prepared = prepare_solve(
-        model, rule=load_rule(policy, settings), settings=settings, seed=seed, limits=limits, rule_settings=preset
+        model,
+        rule=load_rule(policy, settings, force=force),
+        settings=settings,
+        seed=seed,
+        limits=limits,
+        rule_settings=preset,
     )
     prepared.model.hideOutput(not log)
     with _stdout_to_stderr():
@@ -90,10 +98,11 @@ def solve(
     return 130 if figures.status is SolveStatus.INTERRUPTED else 0
 
 
-def load_rule(name: str, settings: str) -> str | Policy:
+def load_rule(name: str, settings: str, *, force: bool = False) -> str | Policy:
     """Return the name of one of SCIP's rules as it is, and anything else as a loaded, warmed-up policy.
 
-    Under settings that the policy has not seen, a line on stderr says so.
+    Under settings that the policy has not seen, a line on stderr says so. A policy that lost against one of SCIP's
+    rules is replaced by that rule, unless forced; a line on stderr says so too.
     """
     from gnn_branching.solver.settings import SCIP_RULES
 
@@ -103,6 +112,13 @@ def load_rule(name: str, settings: str) -> str | Policy:
     from gnn_branching.policy import load_policy
 
     policy = load_policy(name)
+    verdict = policy.card.verdict
+    if verdict is not None and verdict.verdict == "slower" and not force:
+        print(
+            f"note: policy {name} is {verdict}; SCIP's {verdict.baseline} branches instead (--force uses the policy)",
+            file=sys.stderr,
+        )
+        return verdict.baseline
     warm_up(policy)
     say_unseen_settings(name, policy.card, [settings])
     return policy

@@ -7,8 +7,10 @@ import numpy as np
 from gnn_branching.contracts import BranchingState, FeatureRanges, FloatArray
 from gnn_branching.dataset.source import SampleSource
 
-MOST_SAMPLES = 1000
+MOST_SAMPLES = 200
 """Samples that are looked at, evenly spread."""
+QUANTILES = (0.005, 0.995)
+"""Ends of a range: single strange values, of which cuts have many, must not widen it."""
 
 
 def feature_ranges(source: SampleSource) -> FeatureRanges:
@@ -25,37 +27,29 @@ def feature_ranges(source: SampleSource) -> FeatureRanges:
 
 
 class FeatureRange:
-    """The ranges over the tree nodes so far."""
+    """The ranges over the tree nodes so far, of which it keeps all values."""
 
     def __init__(self) -> None:
-        self.n_states = 0
-        self._row, self._edge, self._variable = (_Range() for _ in range(3))
+        self._row: list[FloatArray] = []
+        self._edge: list[FloatArray] = []
+        self._variable: list[FloatArray] = []
+
+    @property
+    def n_states(self) -> int:
+        """How many tree nodes there were."""
+        return len(self._row)
 
     def add(self, state: BranchingState) -> None:
         """Widen the ranges to a tree node's features."""
-        self.n_states += 1
-        self._row.add(state.row_features)
-        self._edge.add(state.edge_values[:, None])
-        self._variable.add(state.variable_features)
+        self._row.append(state.row_features)
+        self._edge.append(state.edge_values[:, None])
+        self._variable.append(state.variable_features)
 
     @property
     def ranges(self) -> FeatureRanges:
         """The ranges."""
-        return FeatureRanges(row=self._row.bounds, edge=self._edge.bounds, variable=self._variable.bounds)
-
-
-class _Range:
-    """Columns' lowest and highest values so far; of nothing, an empty range."""
-
-    def __init__(self) -> None:
-        self._low: FloatArray | float = np.inf
-        self._high: FloatArray | float = -np.inf
-
-    def add(self, values: FloatArray) -> None:
-        if values.shape[0]:
-            self._low = np.minimum(self._low, values.min(axis=0))
-            self._high = np.maximum(self._high, values.max(axis=0))
-
-    @property
-    def bounds(self) -> FloatArray:
-        return np.stack([np.atleast_1d(self._low), np.atleast_1d(self._high)])
+        row, edge, variable = (
+            np.quantile(np.concatenate(parts), QUANTILES, axis=0, method="nearest")
+            for parts in (self._row, self._edge, self._variable)
+        )
+        return FeatureRanges(row=row, edge=edge, variable=variable)

@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from gnn_branching.config import ModelConfig
+from gnn_branching.config import SEARCH_WIDTH, ModelConfig
 from gnn_branching.feature_schema import ROW_FEATURES, SEARCH_FEATURES, VARIABLE_FEATURES
 from gnn_branching.model.convolution import HalfConvolution
 from gnn_branching.model.incidence import group_edges
@@ -67,8 +67,14 @@ class BipartiteGCNN(nn.Module):
         self.variable_embedding = _embedding(len(VARIABLE_FEATURES), width)
         self.to_rows = nn.ModuleList(half(width, config.aggregation) for _ in range(config.n_rounds))
         self.to_variables = nn.ModuleList(half(width, config.aggregation) for _ in range(config.n_rounds))
-        self.search_embedding = _embedding(len(SEARCH_FEATURES), width) if config.search == "head" else None
-        n_head = width if self.search_embedding is None else 2 * width
+        self.search_columns = [SEARCH_FEATURES.index(name) for name in config.search_features]
+        self.search_embedding: nn.Sequential | None = None
+        n_head = width
+        if config.search == "head":
+            n_columns = len(self.search_columns)
+            self.search_embedding = nn.Sequential(PreNorm(n_columns), nn.Linear(n_columns, SEARCH_WIDTH), nn.ReLU())
+            self.embedding_dropout = nn.Dropout(config.dropout)
+            n_head += SEARCH_WIDTH
         self.head = nn.Sequential(
             nn.Linear(n_head, width), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(width, 1, bias=False)
         )
@@ -92,7 +98,8 @@ class BipartiteGCNN(nn.Module):
         if self.search_embedding is not None:
             if search_features is None:
                 raise ValueError("this network sees the search's features, and there are none")
-            embeddings = torch.cat([embeddings, self.search_embedding(search_features)], dim=1)
+            searched = self.search_embedding(search_features[:, self.search_columns])
+            embeddings = torch.cat([self.embedding_dropout(embeddings), searched], dim=1)
         logits: Tensor = self.head(embeddings)
         return logits[:, 0]
 

@@ -91,8 +91,8 @@ class PolicyCard:
         trained_on: Per dataset its training samples, ``n_samples``, and the ``recipe`` they are a function of; empty if
             unknown.
         versions: Versions and machine it was trained with.
-        ranges: Lowest and highest value of each feature in training, by side: ``row``, ``edge``, ``variable``; None if
-            unknown, and then nothing guards its use.
+        ranges: Between what values 99 hundredths of each feature lay in training, by side: ``row``, ``edge``,
+            ``variable``; None if unknown, and then nothing guards its use.
         verdict: How it did against SCIP's default rule right after its training; None if nobody looked.
     """
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn_branching.config import DEGREE_POWER, ModelConfig
+from gnn_branching.config import DEGREE_POWER, SEARCH_WIDTH, ModelConfig
 from gnn_branching.contracts import FloatArray, InputError
+from gnn_branching.feature_schema import SEARCH_FEATURES
 from gnn_branching.policy.layers import TILE_COLUMNS
 
 Weights = Mapping[str, NDArray[np.floating]]
@@ -56,14 +57,14 @@ def fold(config: ModelConfig, weights: Weights) -> FoldedNetwork:
     for i in range(config.n_rounds):
         parts += [reader.half(f"to_rows.{i}"), reader.half(f"to_variables.{i}")]
     if config.search == "head":
-        parts += reader.embedding("search_embedding")
+        parts += reader.search(config.search_features)
     parts += [*reader.head(with_search=config.search == "head"), reader.take("head.3.weight", (1, config.hidden_size))]
     return FoldedNetwork(
         weights=reader.padded(np.vstack(parts)),
         row_norm=reader.norm("row_embedding.0"),
         edge_norm=reader.norm("edge_norm"),
         variable_norm=reader.norm("variable_embedding.0"),
-        search_norm=reader.norm("search_embedding.0") if config.search == "head" else np.empty((2, 0)),
+        search_norm=reader.search_norm(config.search_features) if config.search == "head" else np.empty((2, 0)),
         n_rounds=config.n_rounds,
         degree_power=DEGREE_POWER[config.aggregation],
     )
@@ -101,12 +102,28 @@ class _Reader:
         first = self.linear(f"{name}.1", self.units(f"{name}.0.shift"))
         return [np.vstack([first, self.bias(f"{name}.1")]), self.layer(f"{name}.3")]
 
+    def search(self, names: Sequence[str]) -> list[FloatArray]:
+        """Return the embedding of all the search's features as two layers: no weight for what is not seen, identity."""
+        seen = self.take("search_embedding.1.weight", (SEARCH_WIDTH, len(names))).T
+        first = np.zeros((len(SEARCH_FEATURES) + 1, self.hidden))
+        first[[SEARCH_FEATURES.index(name) for name in names], :SEARCH_WIDTH] = seen
+        first[-1, :SEARCH_WIDTH] = self.take("search_embedding.1.bias", (SEARCH_WIDTH,))
+        return [first, self.stack(np.eye(self.hidden), np.zeros(self.hidden))]
+
+    def search_norm(self, names: Sequence[str]) -> FloatArray:
+        """Return shift and scale of all the search's features; what is not seen becomes 0."""
+        norm = np.zeros((2, len(SEARCH_FEATURES)))
+        norm[:, [SEARCH_FEATURES.index(name) for name in names]] = self.norm("search_embedding.0")
+        return norm
+
     def head(self, *, with_search: bool) -> list[FloatArray]:
         """Return the head's layer on the candidates' embeddings, and its weights of the search's."""
         if not with_search:
             return [self.layer("head.0")]
-        both = self.linear("head.0", 2 * self.hidden)
-        graph, search = both[: self.hidden], both[self.hidden :]
+        both = self.linear("head.0", self.hidden + SEARCH_WIDTH)
+        search = np.zeros((self.hidden, self.hidden))
+        search[:SEARCH_WIDTH] = both[self.hidden :]
+        graph = both[: self.hidden]
         return [self.stack(graph, self.bias("head.0")), self.stack(search, np.zeros(self.hidden))]
 
     def layer(self, name: str) -> FloatArray:

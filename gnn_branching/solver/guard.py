@@ -11,15 +11,16 @@ from __future__ import annotations
 import numba
 import numpy as np
 import pyscipopt
+from numba import types
 
 from gnn_branching.contracts import BranchingState, CandidateIndex, FeatureRanges, FloatArray
 from gnn_branching.solver.candidates import Candidates
 from gnn_branching.solver.search_features import pseudocost_scores
 
-MARGIN = 0.5
+MARGIN = 0.1
 """A value is outside if it is beyond its range by more than this part of the range's width."""
-MOST_OUTSIDE = 0.05
-"""Share of rows, edges or variables that may be outside."""
+MOST_OUTSIDE = 0.3
+"""Share of a feature's values that may be outside; ranges leave out a hundredth of the training's."""
 FIRST_CHECKS, CHECK_EVERY = 4, 64
 """Tree nodes at which what the policy sees is checked: the first few, then now and then."""
 
@@ -33,6 +34,8 @@ HAND_OVER_AT, COME_BACK_AT = 10.0, 1.0
 """Wealth at which the policy has lost (it is as high with probability 1/10 at most if it has not), and has not."""
 LEAST_WEALTH = 0.1
 """Wealth never falls below: a policy that was good for long is still caught when it turns bad."""
+
+_MATRIX = types.Array(types.float64, 2, "C", readonly=True)
 
 
 class InputGuard:
@@ -55,7 +58,7 @@ class InputGuard:
         return self._is_home
 
     def outside(self, state: BranchingState) -> float:
-        """Return the largest share of rows, edges or variables with a feature outside its range."""
+        """Return, of the feature that is furthest from home, the share of values outside its range."""
         ranges = self._ranges
         return max(
             share_outside(state.row_features, *ranges.row),
@@ -68,12 +71,17 @@ class GainGuard:
     """Bets, at a few tree nodes, that SCIP's pseudocosts choose better than the policy.
 
     How often depends on LP iterations, not on time: a solve is the same whenever it is done again.
+
+    Attributes:
+        wealth: What the bets have made of 1.
+        n_bets: Bets settled.
+        n_iterations: LP iterations that they took.
     """
 
     def __init__(self) -> None:
         self.wealth = 1.0
         self.n_bets = 0
-        self._n_iterations = 0
+        self.n_iterations = 0
         self._has_lost = False
 
     @property
@@ -84,7 +92,7 @@ class GainGuard:
 
     def may_compare(self, model: pyscipopt.Model) -> bool:
         """Return whether a comparison is affordable at this tree node."""
-        return bool(self._n_iterations <= SHARE_OF_ITERATIONS * model.getNLPIterations())
+        return bool(self.n_iterations <= SHARE_OF_ITERATIONS * model.getNLPIterations())
 
     def compare(self, candidates: Candidates, chosen: CandidateIndex) -> None:
         """Strong-branch on the policy's choice and on SCIP's pseudocosts', if they differ, and settle the bet."""
@@ -94,7 +102,7 @@ class GainGuard:
         model = candidates.model
         before = model.getNStrongbranchLPIterations()
         pair = strong_branching_scores(candidates, (chosen, rival))
-        self._n_iterations += model.getNStrongbranchLPIterations() - before
+        self.n_iterations += model.getNStrongbranchLPIterations() - before
         if pair is None or not sum(pair) > 0.0:
             return
         loss = (pair[1] - pair[0]) / (pair[0] + pair[1])
@@ -104,14 +112,14 @@ class GainGuard:
 
 
 def strong_branching_scores(candidates: Candidates, positions: tuple[int, ...]) -> list[float] | None:
-    """Return SCIP's scores of some candidates by full strong branching, which leaves no trace; None if an LP fails."""
+    """Return SCIP's scores of some candidates by full strong branching; None if an LP fails."""
     model = candidates.model
     objective, scores = model.getLPObjVal(), []
     model.startStrongbranch()
     try:
         for position in positions:
             variable = candidates.variables[position]
-            down, up, *_, failed = model.getVarStrongbranch(variable, -1, idempotent=True, integral=False)
+            down, up, *_, failed = model.getVarStrongbranch(variable, -1, idempotent=False, integral=False)
             if failed:
                 return None
             gains = [max(down - objective, 0.0), max(up - objective, 0.0)]
@@ -121,20 +129,20 @@ def strong_branching_scores(candidates: Candidates, positions: tuple[int, ...]) 
     return scores
 
 
-@numba.njit("float64(float64[:,:], float64[::1], float64[::1])", nogil=True, cache=True)
+@numba.njit(types.float64(_MATRIX, types.float64[::1], types.float64[::1]), nogil=True, cache=True)
 def share_outside(values: FloatArray, low: FloatArray, high: FloatArray) -> float:
-    """Return the share of rows of a matrix with a value outside its column's range, widened by ``MARGIN``.
+    """Return the largest share, over the columns, of values outside the column's range, widened by ``MARGIN``.
 
     Args:
         values: (n, n_features).
         low: (n_features,).
         high: (n_features,).
     """
-    n_outside = 0
-    for i in range(values.shape[0]):
-        for k in range(values.shape[1]):
-            margin = MARGIN * (high[k] - low[k]) + 1e-9
-            if not low[k] - margin <= values[i, k] <= high[k] + margin:
-                n_outside += 1
-                break
-    return float(n_outside / max(values.shape[0], 1))
+    most = 0
+    for k in range(values.shape[1]):
+        margin = MARGIN * (high[k] - low[k]) + 1e-9
+        n_outside = 0
+        for i in range(values.shape[0]):
+            n_outside += not low[k] - margin <= values[i, k] <= high[k] + margin
+        most = max(most, n_outside)
+    return float(most / max(values.shape[0], 1))
