@@ -28,13 +28,14 @@ OWN_MODELS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "n_samples_per_episode": 15,
             "settings": "default",
         },
-        "model": {"hidden_size": 32, "graph": "subproblem", "search": "head", "dropout": 0.2},
+        "model": {"hidden_size": 32, "graph": "subproblem", "search": "head", "dropout": 0.1},
         "training": {
             "loss": "pairwise",
             "schedule": "one-cycle",
-            "learning_rate": 3e-3,
+            "learning_rate": 4e-3,
             "batch_size": 16,
-            "n_epochs": 12,
+            "n_epochs": 32,
+            "stop_patience": 32,
             "n_batches_per_epoch": 0,
         },
     }
