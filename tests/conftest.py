@@ -26,7 +26,7 @@ SMALL_FAMILIES: Mapping[str, tuple[str, dict[str, int | float | bool | str]]] = 
 @pytest.fixture(scope="session")
 def small_instances(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list[Path]]:
     """Ten small instances per published family."""
-    from gnn_branching.solver.generation import write_generated
+    from gnn_branching.solver.ecole_module import write_generated
 
     folder = tmp_path_factory.mktemp("instances")
     found: dict[str, list[Path]] = {}

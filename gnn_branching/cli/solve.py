@@ -48,7 +48,7 @@ def solve(
         Name or folder of a policy, or one of SCIP's own rules (`relpscost`, `pscost`, `fullstrong`, ...).
     preset
         How the policy is used: `guarded` (SCIP takes over where the model is of another kind, or the policy chooses
-        badly), `plain` (no guard), `verified`, `cautious`, `top-of-tree`, `warm`.
+        badly), `plain` (no guard), `verified`, `verified-top`, `cautious`, `top-of-tree`, `warm`.
     settings
         `default` (untouched SCIP), `paper` (no cuts below the root, no restarts), or a SCIP parameter file (`.set`).
     time_limit

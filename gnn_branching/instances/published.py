@@ -10,7 +10,7 @@ from gnn_branching.instances.family import Argument, Family
 
 def write_with_ecole(path: Path, seed: int, generator: str, **arguments: Argument) -> None:
     """Write one instance of an Ecole generator; Ecole is loaded only here."""
-    from gnn_branching.solver.generation import write_generated
+    from gnn_branching.solver.ecole_module import write_generated
 
     write_generated(generator, arguments, seed, path)
 

@@ -23,11 +23,11 @@ class FoldedNetwork:
     Args:
         weights: float32, (·, width), the hidden size padded with zeros to whole tiles: one below the other, the two
             layers of the rows' embedding, those of the variables', of each round the half-convolutions to rows and to
-            variables, those of the search's embedding, if there is one, and the head. A layer is its (n_inputs, width)
-            weights and its bias; a half-convolution is the layers ``target``, ``source``, ``own``, ``through`` and
-            ``update`` and the factors of the edge values; all that is linear after the sum of messages is folded into
-            ``own`` and ``through``, whose bias is what each message adds, whatever it says; the head is a layer, its
-            weights of the search's embedding, if there is one, and the weights of the score.
+            variables, where the search is seen the two layers of its embedding and the head's weights of it, and the
+            head. A layer is its (n_inputs, width) weights and its bias; a half-convolution is the layers ``target``,
+            ``source``, ``own``, ``through`` and ``update`` and the factors of the edge values; all that is linear after
+            the sum of messages is folded into ``own`` and ``through``, whose bias is what each message adds, whatever
+            it says; the head is a layer and the weights of the score.
         row_norm: float64, (2, n_features): shift and scale of ``(values + shift) * scale``.
         edge_norm: Likewise.
         variable_norm: Likewise.
@@ -58,7 +58,7 @@ def fold(config: ModelConfig, weights: Weights) -> FoldedNetwork:
         parts += [reader.half(f"to_rows.{i}"), reader.half(f"to_variables.{i}")]
     if config.search == "head":
         parts += reader.search(config.search_features)
-    parts += [*reader.head(with_search=config.search == "head"), reader.take("head.3.weight", (1, config.hidden_size))]
+    parts += [reader.head(with_search=config.search == "head"), reader.take("head.3.weight", (1, config.hidden_size))]
     return FoldedNetwork(
         weights=reader.padded(np.vstack(parts)),
         row_norm=reader.norm("row_embedding.0"),
@@ -103,12 +103,18 @@ class _Reader:
         return [np.vstack([first, self.bias(f"{name}.1")]), self.layer(f"{name}.3")]
 
     def search(self, names: Sequence[str]) -> list[FloatArray]:
-        """Return the embedding of all the search's features as two layers: no weight for what is not seen, identity."""
+        """Return the embedding of all the search's features as two layers, and the head's weights of it.
+
+        What is not seen has no weight, and the second layer is the identity.
+        """
         seen = self.take("search_embedding.1.weight", (SEARCH_WIDTH, len(names))).T
         first = np.zeros((len(SEARCH_FEATURES) + 1, self.hidden))
         first[[SEARCH_FEATURES.index(name) for name in names], :SEARCH_WIDTH] = seen
         first[-1, :SEARCH_WIDTH] = self.take("search_embedding.1.bias", (SEARCH_WIDTH,))
-        return [first, self.stack(np.eye(self.hidden), np.zeros(self.hidden))]
+        head = np.zeros((self.hidden, self.hidden))
+        head[:SEARCH_WIDTH] = self.linear("head.0", self.hidden + SEARCH_WIDTH)[self.hidden :]
+        nothing = np.zeros(self.hidden)
+        return [first, self.stack(np.eye(self.hidden), nothing), self.stack(head, nothing)]
 
     def search_norm(self, names: Sequence[str]) -> FloatArray:
         """Return shift and scale of all the search's features; what is not seen becomes 0."""
@@ -116,15 +122,10 @@ class _Reader:
         norm[:, [SEARCH_FEATURES.index(name) for name in names]] = self.norm("search_embedding.0")
         return norm
 
-    def head(self, *, with_search: bool) -> list[FloatArray]:
-        """Return the head's layer on the candidates' embeddings, and its weights of the search's."""
-        if not with_search:
-            return [self.layer("head.0")]
-        both = self.linear("head.0", self.hidden + SEARCH_WIDTH)
-        search = np.zeros((self.hidden, self.hidden))
-        search[:SEARCH_WIDTH] = both[self.hidden :]
-        graph = both[: self.hidden]
-        return [self.stack(graph, self.bias("head.0")), self.stack(search, np.zeros(self.hidden))]
+    def head(self, *, with_search: bool) -> FloatArray:
+        """Return the head's layer on the candidates' embeddings."""
+        n_inputs = self.hidden + (SEARCH_WIDTH if with_search else 0)
+        return self.stack(self.linear("head.0", n_inputs)[: self.hidden], self.bias("head.0"))
 
     def layer(self, name: str) -> FloatArray:
         return self.stack(self.linear(name, self.hidden), self.bias(name))

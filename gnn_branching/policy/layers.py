@@ -306,77 +306,37 @@ def convolve(
         apply(between, update, RELU, out[first:], n)
 
 
-@compiled("void(M, n, F, D)")
-def project(hidden: Floats, n: int, direction: Floats, out: Doubles) -> None:
-    """Set ``out`` to the products of rows with ``direction``, summed in float64."""
-    for i in range(n):
-        total = 0.0
-        for k in range(direction.size):
-            total += np.float64(hidden[i, k]) * np.float64(direction[k])
-        out[i] = total
-
-
-@compiled("void(M, n, M, F, D)")
-def score(embeddings: Floats, n_chosen: int, head: Floats, direction: Floats, out: Doubles) -> None:
-    """Send embeddings through a ReLU layer, and set ``out`` to its product with ``direction``, summed in float64."""
-    hidden = np.empty((BLOCK_ROWS, direction.size), dtype=np.float32)
-    for first in range(0, n_chosen, BLOCK_ROWS):
-        n = min(BLOCK_ROWS, n_chosen - first)
-        apply(embeddings[first:], head, RELU, hidden, n)
-        project(hidden, n, direction, out[first:])
-
-
 @compiled("void(M, M, n, M, M, F, D)")
-def score_both(
-    embeddings: Floats,
-    searched: Floats,
-    n_chosen: int,
-    head: Floats,
-    search_head: Floats,
-    direction: Floats,
+def score(
+    embeddings: Floats, searched: Floats, n_chosen: int, head: Floats, search_head: Floats, direction: Floats,
     out: Doubles,
-) -> None:
-    """Do the same as :func:`score` with a layer of the candidates' embeddings and those of the search's features."""
-    hidden = np.zeros((BLOCK_ROWS, direction.size), dtype=np.float32)
+) -> None:  # fmt: skip
+    """Send embeddings of graph and search through a ReLU layer, and set ``out`` to its product with ``direction``.
+
+    The product is summed in float64. ``search_head`` has no row where the search is not seen.
+    """
     start = np.zeros((BLOCK_ROWS, direction.size), dtype=np.float32)
+    hidden = np.zeros((BLOCK_ROWS, direction.size), dtype=np.float32)
     for first in range(0, n_chosen, BLOCK_ROWS):
         n = min(BLOCK_ROWS, n_chosen - first)
         apply(embeddings[first:], head, LINEAR, start, n)
-        dense(searched[first:], search_head[:-1], start, ROWS, RELU, hidden, n)
-        project(hidden, n, direction, out[first:])
+        dense(searched[first:], search_head, start, ROWS, RELU, hidden, n)
+        for i in range(n):
+            total = 0.0
+            for k in range(direction.size):
+                total += np.float64(hidden[i, k]) * np.float64(direction[k])
+            out[first + i] = total
 
 
 @compiled("void(M, N, N, N, n, d, N, N, N, I, n, I, I, n, I, I, n, I, I, I, I, S, F, I, S, F, T, D)")
 def forward(
-    weights: Floats,
-    row_norm: Doubles,
-    variable_norm: Doubles,
-    search_norm: Doubles,
-    n_rounds: int,
-    degree_power: float,
-    row_features: Doubles,
-    variable_features: Doubles,
-    search_features: Doubles,
-    rows: Integers,
-    n_rows: int,
-    first_rows: Integers,
-    row_group: Integers,
-    n_groups: int,
-    row_position: Integers,
-    variables: Integers,
-    n_variables: int,
-    variable_position: Integers,
-    candidates: Integers,
-    each: Integers,
-    row_offsets: Integers,
-    row_others: Shorts,
-    row_values: Floats,
-    variable_offsets: Integers,
-    variable_others: Shorts,
-    variable_values: Floats,
-    scratch: Blocks,
-    out: Doubles,
-) -> None:
+    weights: Floats, row_norm: Doubles, variable_norm: Doubles, search_norm: Doubles, n_rounds: int, degree_power:
+    float, row_features: Doubles, variable_features: Doubles, search_features: Doubles, rows: Integers, n_rows:
+    int, first_rows: Integers, row_group: Integers, n_groups: int, row_position: Integers, variables: Integers,
+    n_variables: int, variable_position: Integers, candidates: Integers, each: Integers, row_offsets: Integers,
+    row_others: Shorts, row_values: Floats, variable_offsets: Integers, variable_others: Shorts, variable_values:
+    Floats, scratch: Blocks, out: Doubles,
+) -> None:  # fmt: skip
     """Score the candidates; all layers in one call, as between two LP solves each call finds its code out of cache.
 
     Of each side the vertices that take part, how many they are, and where each vertex stands among them; of the rows
@@ -391,14 +351,9 @@ def forward(
     weights = weights[cut + height :]
     cut = variable_features.shape[1] + 1
     embed(
-        variable_features,
-        variables,
-        n_variables,
-        variable_norm,
-        weights[:cut],
-        weights[cut : cut + height],
+        variable_features, variables, n_variables, variable_norm, weights[:cut], weights[cut : cut + height],
         old_variables,
-    )
+    )  # fmt: skip
     weights = weights[cut + height :]
     n_half = N_HALF_LAYERS * height + 1
     for i in range(n_rounds):
@@ -419,11 +374,10 @@ def forward(
         )  # fmt: skip
         old_variables, new_variables = new_variables, own
         weights = weights[2 * n_half :]
-    if search_features.shape[1] == 0:
-        score(old_variables, candidates.size, weights[:height], weights[height], out)
-        return
-    cut = search_features.shape[1] + 1
-    embed(search_features, each, candidates.size, search_norm, weights[:cut], weights[cut : cut + height], old_rows)
-    weights = weights[cut + height :]
-    heads = weights[:height], weights[height : 2 * height]
-    score_both(old_variables, old_rows, candidates.size, heads[0], heads[1], weights[2 * height], out)
+    search_head = weights[:0]
+    if search_features.shape[1] > 0:
+        cut = search_features.shape[1] + 1
+        embed(search_features, each, candidates.size, search_norm, weights[:cut], weights[cut : cut + height], old_rows)
+        search_head = weights[cut + height : cut + 2 * height - 1]
+        weights = weights[cut + 2 * height :]
+    score(old_variables, old_rows, candidates.size, weights[:height], search_head, weights[height], out)

@@ -56,6 +56,7 @@ class RuleSettings:
         warm_up_nodes: Tree nodes at which SCIP's own rule branches first (it learns pseudocosts meanwhile).
         strong_branching_top_k: Verify the policy's best k candidates by strong branching; 0 trusts the policy.
         strong_branching_iteration_limit: LP iterations per child in this verification.
+        strong_branching_max_depth: Deepest tree node with a verification; -1 means no limit.
         confidence: Least margin between the two best scores' softmax probabilities; below it SCIP's own rule decides.
         time_limit_seconds: Wall time of one decision; after the first decision beyond it SCIP's own rule takes over.
         guard: Whether to hand over where a model is not what the policy was trained on, or its choices turn out worse
@@ -72,6 +73,7 @@ class RuleSettings:
     warm_up_nodes: int = 0
     strong_branching_top_k: int = 0
     strong_branching_iteration_limit: int = 50
+    strong_branching_max_depth: int = -1
     confidence: float = 0.0
     time_limit_seconds: float | None = None
     guard: bool = False
@@ -83,6 +85,7 @@ class RuleSettings:
             "warm_up_nodes": 0,
             "strong_branching_top_k": 0,
             "strong_branching_iteration_limit": 1,
+            "strong_branching_max_depth": -1,
         }
         for name, least in limits.items():
             if getattr(self, name) < least:
@@ -100,6 +103,7 @@ PRESETS: Mapping[str, RuleSettings] = MappingProxyType(
         "guarded": RuleSettings(guard=True),
         "plain": RuleSettings(),
         "verified": RuleSettings(strong_branching_top_k=4),
+        "verified-top": RuleSettings(strong_branching_top_k=4, strong_branching_max_depth=5, guard=True),
         "cautious": RuleSettings(confidence=0.1),
         "top-of-tree": RuleSettings(max_depth=10),
         "warm": RuleSettings(warm_up_nodes=10),
@@ -299,7 +303,9 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
 
     def _branch(self, candidates: Candidates, scores: FloatArray) -> CallbackResult:
         best = CandidateIndex(int(np.argmax(scores)))
-        if self._settings.strong_branching_top_k > 1:
+        deepest = self._settings.strong_branching_max_depth
+        is_high = deepest < 0 or self.model.getDepth() <= deepest
+        if self._settings.strong_branching_top_k > 1 and is_high:
             verdict = verify_best(
                 self.model,
                 candidates,

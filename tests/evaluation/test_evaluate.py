@@ -17,7 +17,7 @@ from gnn_branching.evaluation.report.sources import read_sources
 from gnn_branching.evaluation.solves import recordings
 from gnn_branching.evaluation.solves.plan import PolicySpec, ResourceLimits, SolveJob, instance_files
 from gnn_branching.evaluation.solves.results import read_results
-from gnn_branching.solver.generation import write_generated
+from gnn_branching.solver.ecole_module import write_generated
 from gnn_branching.solver.settings import SolveLimits
 from gnn_branching.solver.solve import solve_instance
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gnn_branching.contracts import InputError
-from gnn_branching.solver.generation import write_generated
+from gnn_branching.solver.ecole_module import write_generated
 from gnn_branching.solver.problem import read_problem
 from gnn_branching.solver.settings import SolveLimits, apply_settings, prefer_scip_rule
 

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import pyscipopt
@@ -25,6 +26,7 @@ from gnn_branching.solver.rule import PRESETS, RULE_NAME, FunctionPolicy, Learne
 from gnn_branching.solver.settings import SolveLimits
 from gnn_branching.solver.solve import prepare_solve, solve_instance
 from gnn_branching.solver.tree import TreeRecorder
+from gnn_branching.solver.verify import verify_best
 from tests.policy.conftest import make_network, save
 from tests.solver.test_optimum import arbitrary
 
@@ -111,6 +113,22 @@ def test_verification_uses_what_it_proves(small_instances: Mapping[str, list[Pat
     verified = solve_with(path, "verified")
     assert verified.n_strong_branching_lp_iterations > 0
     assert verified.n_fair_nodes == verified.n_tree_nodes + 2 * verified.rule.n_reductions
+
+
+def test_verification_ends_at_a_depth(
+    small_instances: Mapping[str, list[Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depths: list[int] = []
+
+    def spy(model: pyscipopt.Model, *arguments: Any, **options: Any) -> Any:
+        depths.append(model.getDepth())
+        return verify_best(model, *arguments, **options)
+
+    monkeypatch.setattr("gnn_branching.solver.rule.verify_best", spy)
+    settings = RuleSettings(strong_branching_top_k=3, strong_branching_max_depth=1)
+    path = small_instances["combinatorial-auction"][1]
+    assert solve_with(path, settings).rule.n_decisions > len(depths)
+    assert set(depths) == {0, 1}
 
 
 def test_fair_nodes_charge_strong_branching_rules(small_instances: Mapping[str, list[Path]]) -> None:

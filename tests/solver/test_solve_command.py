@@ -14,7 +14,7 @@ import pytest
 
 from gnn_branching.cli import main
 from gnn_branching.config import ModelConfig
-from gnn_branching.solver.generation import write_generated
+from gnn_branching.solver.ecole_module import write_generated
 from gnn_branching.solver.problem import read_problem
 from tests.policy.conftest import make_network, save
 
