@@ -29,7 +29,7 @@ def theory(
     Parameters
     ----------
     paper
-        `liu2020`, `du2018`, `lucas2021`, `li2020`, `senen-cerda2020` or `gasse2019`.
+        `liu2020`, `du2018`, `lucas2021`, `li2020` or `senen-cerda2020`.
     all_
         Reproduce all of them.
     fault

@@ -12,7 +12,7 @@ from typing import Protocol
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from gnn_branching.contracts import InputError
-from gnn_branching.theory import du2018, gasse2019, li2020, liu2020, lucas2021, senen_cerda2020
+from gnn_branching.theory import du2018, li2020, liu2020, lucas2021, senen_cerda2020
 from gnn_branching.theory.report import TheoryReport
 
 
@@ -53,7 +53,6 @@ PAPERS: Mapping[str, Paper] = MappingProxyType(
             ("lucas2021", lucas2021),
             ("li2020", li2020),
             ("senen-cerda2020", senen_cerda2020),
-            ("gasse2019", gasse2019),
         )
     }
 )

@@ -289,7 +289,7 @@ def test_refusals(auction: Path) -> None:
         LearnedBranching.attach(model, arbitrary)
     with pytest.raises(TypeError, match="belongs to one model"):
         pickle.dumps(rule)
-    with pytest.raises(InputError, match="preset 'none' is unknown; there are plain"):
+    with pytest.raises(InputError, match="preset 'none' is unknown; there are guarded"):
         LearnedBranching.attach(read_problem(auction), arbitrary, "none")
     other = FunctionPolicy(function=arbitrary, feature_schema="other")
     with pytest.raises(InputError, match=f"allowed: {FEATURE_SCHEMA}"):
