@@ -22,7 +22,7 @@ def solve(
     model: Path,
     *,
     policy: str = "relpscost",
-    preset: str = "guarded",
+    preset: str | None = None,
     settings: str = "default",
     time_limit: float | None = None,
     node_limit: int | None = None,
@@ -47,8 +47,9 @@ def solve(
     policy
         Name or folder of a policy, or one of SCIP's own rules (`relpscost`, `pscost`, `fullstrong`, ...).
     preset
-        How the policy is used: `guarded` (SCIP takes over where the model is of another kind, or the policy chooses
-        badly), `plain` (no guard), `verified`, `verified-top`, `cautious`, `top-of-tree`, `warm`.
+        How the policy is used, by default as its card says: `guarded` (SCIP takes over where the model is of another
+        kind, or the policy chooses badly), `plain` (no guard), `verified`, `verified-top`, `cautious`, `top-of-tree`,
+        `warm`.
     settings
         `default` (untouched SCIP), `paper` (no cuts below the root, no restarts), or a SCIP parameter file (`.set`).
     time_limit

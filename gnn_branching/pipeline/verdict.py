@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice, product
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 
 from gnn_branching.config import ExperimentConfig
@@ -18,6 +18,8 @@ N_PAIRS = 12
 """Pairs of solves that a verdict is made of, time permitting: held-back instances times seeds."""
 VERDICT_SECONDS = 600.0
 """Time for all of them, unless a budget says otherwise."""
+PRESETS_TRIED = ("guarded", "verified-top")
+"""Ways of using the policy; the card keeps the faster one."""
 LEAST_TIME_LIMIT_SECONDS = 20.0
 """A solve is given this much, however short the time."""
 SHARE_OF_A_SOLVE = 0.1
@@ -39,7 +41,7 @@ def held_back(folder: RunFolder) -> tuple[InstanceFile, ...]:
 def judge(
     config: ExperimentConfig, folder: RunFolder, card: PolicyCard, *, seconds: float = VERDICT_SECONDS
 ) -> Verdict | None:
-    """Solve held-back instances with the run's policy and with SCIP's default rule; goes on where it stopped.
+    """Solve held-back instances with the run's policy, used in two ways, and with SCIP's default rule; resumes.
 
     Pairs are solved until there are ``N_PAIRS`` of them or the time is up; solves done before an interrupt count.
 
@@ -57,11 +59,14 @@ def judge(
     from gnn_branching.evaluation.solves.store import RowStore
 
     settings = config.collection.settings
-    learned = PolicySpec(name=folder.name, source=str(folder.policy), fingerprint=card.weights_sha256[:16])
+    learned = [
+        PolicySpec(name=preset, source=str(folder.policy), fingerprint=card.weights_sha256[:16], preset=preset)
+        for preset in PRESETS_TRIED
+    ]
     limits = ResourceLimits(time_limit_seconds=max(LEAST_TIME_LIMIT_SECONDS, SHARE_OF_A_SOLVE * seconds))
     store, n_cores = RowStore(folder.verdict), available_cores()
     records: list[SolveRecord] = []
-    with counting("verdict", 2 * N_PAIRS) as show:
+    with counting("verdict", (1 + len(learned)) * N_PAIRS) as show:
         pairs = _pairs(held_back(folder))
         for start in range(0, len(pairs), n_cores):
             if sum(_wall_seconds(record) for record in records) > seconds * n_cores:
@@ -71,7 +76,7 @@ def judge(
                 for instance, seed in pairs[start : start + n_cores]
                 for job in build_plan(
                     [instance],
-                    [PolicySpec(name=BASELINE_RULE), learned],
+                    [PolicySpec(name=BASELINE_RULE), *learned],
                     seeds=[seed],
                     settings=[settings],
                     limits=limits,
@@ -81,7 +86,8 @@ def judge(
             show(len(records))
     if not records:
         return None
-    return _verdict(records, learned.name, settings=settings, time_limit_seconds=limits.time_limit_seconds)
+    tried = [_verdict(records, preset, settings, limits.time_limit_seconds) for preset in PRESETS_TRIED]
+    return min(tried, key=lambda verdict: inf if verdict.time_ratio is None else verdict.time_ratio)
 
 
 def _pairs(instances: Sequence[InstanceFile]) -> list[tuple[InstanceFile, int]]:
@@ -96,19 +102,20 @@ def _wall_seconds(record: SolveRecord) -> float:
     return 0.0 if record.figures is None else record.figures.wall_seconds
 
 
-def _verdict(records: Sequence[SolveRecord], name: str, *, settings: str, time_limit_seconds: float) -> Verdict:
+def _verdict(records: Sequence[SolveRecord], preset: str, settings: str, time_limit_seconds: float) -> Verdict:
     from gnn_branching.evaluation.solves.plan import BASELINE_RULE
     from gnn_branching.evaluation.statistics.measures import MEASURES, TIME
     from gnn_branching.evaluation.statistics.pairing import ComparisonOptions, Method, ratio_of, runs_by_method
 
     runs = runs_by_method(records)
-    ours, theirs = (runs.get(Method(settings, rule), {}) for rule in (name, BASELINE_RULE))
+    ours, theirs = (runs.get(Method(settings, rule), {}) for rule in (preset, BASELINE_RULE))
     options = ComparisonOptions(baseline=BASELINE_RULE, time_limit_seconds=time_limit_seconds)
     time = ratio_of(ours, theirs, TIME, options)
     nodes = ratio_of(ours, theirs, next(measure for measure in MEASURES if measure.key == "nodes"), options)
     outcome: Outcome = "faster" if time.high < 1 else "slower" if time.low > 1 else "no-difference"
     return Verdict(
         verdict=outcome,
+        preset=preset,
         baseline=BASELINE_RULE,
         settings=settings,
         time_ratio=_known(time.value),

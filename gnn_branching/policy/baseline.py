@@ -161,6 +161,11 @@ class BaselinePolicy:
         self._predict = kind.predictor(folder, self.card)
 
     @property
+    def preset(self) -> str:
+        """How the rule uses it unless something else is asked for."""
+        return self.card.preset
+
+    @property
     def candidate_set(self) -> CandidateSet:
         """The candidate set it was trained on."""
         return self.card.candidates

@@ -19,7 +19,7 @@ from pydantic.dataclasses import dataclass
 from safetensors import SafetensorError
 from safetensors.numpy import load as parse_tensors
 
-from gnn_branching.config import STRICT, ModelConfig
+from gnn_branching.config import DEFAULT_PRESET, STRICT, ModelConfig
 from gnn_branching.contracts import CandidateSet, FeatureRanges, InputError
 from gnn_branching.policy.kind import get_kind, kind_names
 
@@ -36,6 +36,7 @@ class Verdict:
 
     Args:
         verdict: ``faster`` or ``slower`` if the 95 % interval of the time ratio is clear of 1.
+        preset: How the policy was used: the fastest of those that were tried.
         baseline: SCIP's rule.
         settings: SCIP's settings, the same for both.
         time_ratio: Shifted geometric mean of the time over the rule's; None if there is none.
@@ -48,6 +49,7 @@ class Verdict:
     """
 
     verdict: Outcome
+    preset: str
     baseline: str
     settings: str
     time_ratio: float | None
@@ -67,7 +69,7 @@ class Verdict:
             interval = f" [{self.time_ratio_low:.2f}, {self.time_ratio_high:.2f}]"
         return (
             f"{self.verdict}: {self.time_ratio:.2f}{interval} of the time of {self.baseline} under {self.settings} "
-            f"settings, on {self.n_instances} instances held back ({self.n_pairs} pairs)"
+            f"settings, used as {self.preset}, on {self.n_instances} instances held back ({self.n_pairs} pairs)"
         )
 
 
@@ -122,6 +124,11 @@ class PolicyCard:
         """The SCIP settings its training samples were collected under; empty if unknown."""
         collections = (trained.get("recipe", {}).get("collection", {}) for trained in self.trained_on)
         return tuple(dict.fromkeys(str(found["settings"]) for found in collections if "settings" in found))
+
+    @property
+    def preset(self) -> str:
+        """How to use it unless something else is asked for: as in its verdict, if there is one."""
+        return DEFAULT_PRESET if self.verdict is None else self.verdict.preset
 
     @property
     def feature_ranges(self) -> FeatureRanges | None:

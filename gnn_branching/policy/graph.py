@@ -39,6 +39,11 @@ class GraphPolicy:
         return self.card.feature_schema
 
     @property
+    def preset(self) -> str:
+        """How the rule uses it unless something else is asked for."""
+        return self.card.preset
+
+    @property
     def candidate_set(self) -> CandidateSet:
         """The candidate set it was trained on."""
         return self.card.candidates

@@ -152,14 +152,14 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
 
     @classmethod
     def attach(
-        cls, model: pyscipopt.Model, policy: Policy | ScoreFunction, settings: RuleSettings | str = DEFAULT_PRESET
+        cls, model: pyscipopt.Model, policy: Policy | ScoreFunction, settings: RuleSettings | str | None = None
     ) -> Self:
         """Add the rule to a model that has not been solved yet.
 
         Args:
             model: The model; it holds the rule for as long as it lives.
             policy: A policy, or a function from a :class:`BranchingState` to one score per candidate.
-            settings: Settings, or the name of a preset.
+            settings: Settings, or the name of a preset; None takes the policy's own preset, or ``guarded``.
 
         Returns:
             The rule; read ``statistics`` after the solve.
@@ -167,6 +167,8 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
         Raises:
             InputError: If the model has such a rule already, the preset is unknown, or the policy needs other features.
         """
+        if settings is None:
+            settings = str(getattr(policy, "preset", DEFAULT_PRESET))
         if isinstance(settings, str):
             if settings not in PRESETS:
                 raise InputError(f"preset {settings!r} is unknown; there are {', '.join(PRESETS)}")

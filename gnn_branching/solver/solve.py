@@ -11,7 +11,6 @@ from time import perf_counter, process_time
 
 import pyscipopt
 
-from gnn_branching.config import DEFAULT_PRESET
 from gnn_branching.contracts import Policy, RuleStatistics, SolveFigures
 from gnn_branching.solver.plugin import WeaklyBound
 from gnn_branching.solver.problem import read_problem
@@ -75,7 +74,7 @@ def prepare_solve(
     settings: str,
     seed: int,
     limits: SolveLimits,
-    rule_settings: RuleSettings | str = DEFAULT_PRESET,
+    rule_settings: RuleSettings | str | None = None,
 ) -> PreparedSolve:
     """Read an instance and give it its settings and its rule: the one path that all methods take.
 
@@ -85,7 +84,7 @@ def prepare_solve(
         settings: Named SCIP settings, or a parameter file.
         seed: SCIP's seed.
         limits: When to stop.
-        rule_settings: How a policy is used; or the name of a preset.
+        rule_settings: How a policy is used; or the name of a preset; None leaves it to the policy.
 
     Raises:
         InputError: If the file, the settings or the rule are not usable.
@@ -111,7 +110,7 @@ def solve_instance(
     settings: str,
     seed: int,
     limits: SolveLimits,
-    rule_settings: RuleSettings | str = DEFAULT_PRESET,
+    rule_settings: RuleSettings | str | None = None,
 ) -> SolveFigures:
     """Read an instance, solve it, and report; see :func:`prepare_solve`."""
     prepared = prepare_solve(path, rule=rule, settings=settings, seed=seed, limits=limits, rule_settings=rule_settings)

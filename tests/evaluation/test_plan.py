@@ -66,8 +66,10 @@ def test_bad_policies_are_refused(tmp_path: Path) -> None:
         parse_policy("")
     with pytest.raises(InputError, match="is empty"):
         parse_policy("=folder")
-    with pytest.raises(InputError, match=r"'bold' of policy .* unknown; there are plain"):
+    with pytest.raises(InputError, match=r"'bold' of policy .* unknown; there are guarded"):
         parse_policy("mine@bold")
+    with pytest.raises(InputError, match="the preset goes behind the folder, mine@plain=folder@plain"):
+        parse_policy("mine@plain=folder")
     with pytest.raises(InputError, match="'relpscots' is neither a folder nor one of relpscost"):
         parse_policy("relpscots")
     with pytest.raises(InputError, match="holds no policy"):

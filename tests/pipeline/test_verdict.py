@@ -30,6 +30,7 @@ QUICK = [
 ]
 LOST = Verdict(
     verdict="slower",
+    preset="guarded",
     baseline="relpscost",
     settings="default",
     time_ratio=1.8,
@@ -77,7 +78,7 @@ def test_only_what_was_held_back_is_solved_and_nothing_twice(trained: Path) -> N
         Path(entry["path"]).name
         for entry in json.loads(next(folder.instances.glob("train/*.json")).read_text())["instances"]
     }
-    assert len(rows) == 24
+    assert len(rows) == 36
     assert not train & {Path(row["instance"]).name for row in rows}
     before = {path: path.stat().st_mtime_ns for path in folder.verdict.glob("*.json")}
     config = read_experiment(None, QUICK, instances=trained / "models")
@@ -123,7 +124,7 @@ def test_a_policy_that_lost_does_not_branch_unless_forced(
 
 def test_a_verdict_says_what_it_knows() -> None:
     assert str(LOST) == (
-        "slower: 1.80 [1.40, 2.30] of the time of relpscost under default settings, on 6 instances held back (12 pairs)"
+        "slower: 1.80 [1.40, 2.30] of the time of relpscost under default settings, used as guarded, on 6 instances held back (12 pairs)"
     )
     single = replace(LOST, time_ratio_low=None, time_ratio_high=None, verdict="no-difference")
     assert str(single).startswith("no-difference: 1.80 of the time")

@@ -9,6 +9,7 @@ from gnn_branching.config import DEFAULT_PRESET
 from gnn_branching.contracts import InputError
 from gnn_branching.evaluation.solves.plan import PolicySpec
 from gnn_branching.policy import list_policies
+from gnn_branching.policy.card import read_card
 from gnn_branching.policy.load import HUB_PREFIX
 from gnn_branching.provenance import file_sha256
 from gnn_branching.run_folder import run_of_policy
@@ -26,6 +27,10 @@ def parse_policy(text: str) -> PolicySpec:
     source, _, preset = rest.partition("@")
     if not source or (separator and not label):
         raise InputError(f"policy {text!r} is empty; give a rule of SCIP, a policy's name, a folder or label=folder")
+    if "@" in label and label.rpartition("@")[2] in PRESETS:
+        raise InputError(
+            f"policy {text!r}: the preset goes behind the folder, {label}={rest}@{label.rpartition('@')[2]}"
+        )
     if preset and preset not in PRESETS:
         raise InputError(f"preset {preset!r} of policy {text!r} is unknown; there are {', '.join(PRESETS)}")
     folder = Path(source)
@@ -36,8 +41,16 @@ def parse_policy(text: str) -> PolicySpec:
         name=label or (_folder_label(folder) if is_folder else source) + (f"@{preset}" if preset else ""),
         source=source,
         fingerprint=_folder_hash(folder) if is_folder else _shipped_hash(source),
-        preset=preset or DEFAULT_PRESET,
+        preset=preset or _own_preset(source),
     )
+
+
+def _own_preset(source: str) -> str:
+    """Return how a policy is used unless something else is asked for; what cannot be read is refused when it is loaded."""
+    try:
+        return list_policies()[source].preset if source in list_policies() else read_card(Path(source)).preset
+    except InputError:
+        return DEFAULT_PRESET
 
 
 def _folder_label(folder: Path) -> str:
