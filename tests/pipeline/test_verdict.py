@@ -124,7 +124,8 @@ def test_a_policy_that_lost_does_not_branch_unless_forced(
 
 def test_a_verdict_says_what_it_knows() -> None:
     assert str(LOST) == (
-        "slower: 1.80 [1.40, 2.30] of the time of relpscost under default settings, used as guarded, on 6 instances held back (12 pairs)"
+        "slower: 1.80 [1.40, 2.30] of the time of relpscost under default settings, used as guarded, "
+        "on 6 instances held back (12 pairs)"
     )
     single = replace(LOST, time_ratio_low=None, time_ratio_high=None, verdict="no-difference")
     assert str(single).startswith("no-difference: 1.80 of the time")

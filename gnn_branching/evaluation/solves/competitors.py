@@ -27,10 +27,9 @@ def parse_policy(text: str) -> PolicySpec:
     source, _, preset = rest.partition("@")
     if not source or (separator and not label):
         raise InputError(f"policy {text!r} is empty; give a rule of SCIP, a policy's name, a folder or label=folder")
-    if "@" in label and label.rpartition("@")[2] in PRESETS:
-        raise InputError(
-            f"policy {text!r}: the preset goes behind the folder, {label}={rest}@{label.rpartition('@')[2]}"
-        )
+    _, at, misplaced = label.rpartition("@")
+    if at and misplaced in PRESETS:
+        raise InputError(f"policy {text!r}: the preset goes behind the folder, {label}={rest}@{misplaced}")
     if preset and preset not in PRESETS:
         raise InputError(f"preset {preset!r} of policy {text!r} is unknown; there are {', '.join(PRESETS)}")
     folder = Path(source)
@@ -46,9 +45,10 @@ def parse_policy(text: str) -> PolicySpec:
 
 
 def _own_preset(source: str) -> str:
-    """Return how a policy is used unless something else is asked for; what cannot be read is refused when it is loaded."""
+    """Return how a policy is used unless something else is asked for; loading refuses what cannot be read."""
+    shipped = list_policies()
     try:
-        return list_policies()[source].preset if source in list_policies() else read_card(Path(source)).preset
+        return shipped[source].preset if source in shipped else read_card(Path(source)).preset
     except InputError:
         return DEFAULT_PRESET
 
