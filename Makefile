@@ -29,7 +29,7 @@ $(READY): pyproject.toml scripts/install_ecole.py Makefile
 	@touch $@
 
 demo: setup
-	$(BIN)/train-policy configs/demo.toml --out $(DEMO)
+	$(BIN)/train-policy configs/demo.toml --out $(DEMO) --no-verdict
 	$(BIN)/evaluate $(DEMO)/policy --family set-cover --size easy --n 8 --seeds 1 --settings paper --out $(DEMO)/evaluation
 	$(BIN)/gnn-branching report $(DEMO)
 	@echo "Open $(DEMO)/report.html"
