@@ -133,7 +133,8 @@ def test_configs_take_scips_own_settings(name: str) -> None:
     assert set(config.instances.sizes) <= set(get_family(name).sizes)
     assert (config.collection.settings, config.collection.candidates) == ("default", CandidateSet.LP)
     assert config.collection.n_train_samples == 1000
-    assert (config.training.loss, config.training.schedule) == ("tie-aware", "one-cycle")
+    assert (config.training.loss, config.training.schedule) == ("pairwise", "one-cycle")
+    assert config.model.search == "head"
 
 
 def index(name: str) -> tuple[int, ...]:

@@ -73,5 +73,5 @@ def test_training_sees_what_the_network_says(tmp_path: Path) -> None:
         train(network, *samples, TRAINING, seed=0, run_folder=tmp_path / name, display="none")
         found.append(weights(network))
     assert same_weights(*found)
-    with pytest.raises(InputError, match="samples seen as 'subproblem' cannot train a network on 'lp'"):
+    with pytest.raises(InputError, match=r"samples seen as .'subproblem', 'none'. cannot train a network that sees"):
         train(gcnn(), SeenSource(source, "subproblem"), valid, TRAINING, seed=0, run_folder=tmp_path, display="none")

@@ -149,7 +149,7 @@ def test_a_wrong_index_is_noticed(small_instances: Mapping[str, list[Path]]) -> 
 
 
 def test_khalil_features_cover_every_candidate(small_instances: Mapping[str, list[Path]]) -> None:
-    extractors = {kind: FeatureExtractor(KHALIL_SCHEMA, kind) for kind in CandidateSet}
+    extractors = {kind: FeatureExtractor(KHALIL_SCHEMA, candidates=kind) for kind in CandidateSet}
 
     def check(model: pyscipopt.Model, candidates: Candidates) -> None:
         rows = {}

@@ -59,7 +59,7 @@ def test_presets_by_name(tmp_path: Path, auction: Path, folder: Path, preset: st
 
 def test_an_unknown_preset_is_refused(auction: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["solve", str(auction), "--policy", str(folder), "--preset", "fast"]) == 2
-    assert "preset 'fast' is unknown; there are plain" in capsys.readouterr().err
+    assert "preset 'fast' is unknown; there are guarded" in capsys.readouterr().err
 
 
 def test_limits_end_the_solve(tmp_path: Path, auction: Path, folder: Path) -> None:
