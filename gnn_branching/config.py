@@ -36,9 +36,9 @@ CORE_SEARCH_FEATURES = (
     "gain_down_to_gap",
     "gain_up_to_gap",
 )
-"""What of the search helps a network (docs/results/own-models.md): the others let it tell samples apart by heart."""
+"""What of the search a network sees unless told otherwise; all of it does no better (docs/results/own-models.md)."""
 SEARCH_WIDTH = 16
-"""Units that these features are embedded in: a network with more of them learns its samples by heart."""
+"""Units that these features are embedded in; with 64, a network learned its samples by heart."""
 DEFAULT_PRESET = "guarded"
 """How a policy is used unless something else is asked for: a name in ``solver.rule.PRESETS``."""
 RETIRED: Mapping[tuple[str, str], object] = MappingProxyType(
