@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyscipopt
@@ -40,32 +40,42 @@ def make_expert(kind: CandidateSet, iteration_limit: int = 0) -> ScoringExpert:
     return score
 
 
-def limited_strong_branching(model: pyscipopt.Model, candidates: Candidates, iteration_limit: int) -> FloatArray:
+def limited_strong_branching(
+    model: pyscipopt.Model,
+    candidates: Candidates,
+    iteration_limit: int,
+    positions: Sequence[int] | None = None,
+    *,
+    idempotent: bool = True,
+) -> FloatArray:
     """Score candidates by strong branching with at most ``iteration_limit`` LP iterations per child.
 
     The score is SCIP's: the product of the two gains in the LP's objective, each at least SCIP's epsilon
-    (``SCIPgetBranchScore``, SCIP 10, branch.c). SCIP's state stays as it was.
+    (``SCIPgetBranchScore``, SCIP 10, branch.c). SCIP's state stays as it was if idempotent, its counters too.
 
     Args:
         model: A model inside a branching callback, its LP solved to optimality.
         candidates: What to score.
         iteration_limit: -1 for no limit.
+        positions: Which candidates; None for all.
+        idempotent: Whether SCIP is to forget the results, and the LP iterations that they took.
 
     Returns:
-        float64, (n_candidates,).
+        float64, (n_candidates,), or as many as there are positions.
 
     Raises:
         HandoverError: If an LP could not be solved.
     """
     lp_objective = model.getLPObjVal()
-    scores = np.empty(len(candidates))
+    chosen = range(len(candidates)) if positions is None else positions
+    scores = np.empty(len(chosen))
     model.startStrongbranch()
     try:
-        for position, variable in enumerate(candidates.variables):
-            value = candidates.lp_values[position]
+        for place, position in enumerate(chosen):
+            variable, value = candidates.variables[position], candidates.lp_values[position]
             integral = bool(model.isFeasIntegral(value))
             down, up, _, _, _, _, _, _, failed = model.getVarStrongbranch(
-                variable, iteration_limit, idempotent=True, integral=integral
+                variable, iteration_limit, idempotent=idempotent, integral=integral
             )
             if failed:
                 raise HandoverError("expert-lp-failed")
@@ -77,7 +87,7 @@ def limited_strong_branching(model: pyscipopt.Model, candidates: Candidates, ite
                 max(down - lp_objective, 0.0) if has_down else 0.0,
                 max(up - lp_objective, 0.0) if has_up else 0.0,
             ]
-            scores[position] = model.getBranchScoreMultiple(variable, gains)
+            scores[place] = model.getBranchScoreMultiple(variable, gains)
     finally:
         model.endStrongbranch()
     return scores

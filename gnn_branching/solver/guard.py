@@ -14,7 +14,8 @@ import pyscipopt
 from numba import types
 
 from gnn_branching.contracts import BranchingState, CandidateIndex, FeatureRanges, FloatArray
-from gnn_branching.solver.candidates import Candidates
+from gnn_branching.solver.candidates import Candidates, HandoverError
+from gnn_branching.solver.expert import limited_strong_branching
 from gnn_branching.solver.search_features import pseudocost_scores
 
 MARGIN = 0.1
@@ -101,32 +102,19 @@ class GainGuard:
             return
         model = candidates.model
         before = model.getNStrongbranchLPIterations()
-        pair = strong_branching_scores(candidates, (chosen, rival))
-        self.n_iterations += model.getNStrongbranchLPIterations() - before
-        if pair is None or not sum(pair) > 0.0:
+        try:
+            # Only what is not idempotent is counted by SCIP, and only what is counted has a budget.
+            ours, rivals = limited_strong_branching(model, candidates, -1, (chosen, rival), idempotent=False)
+        except HandoverError:  # an LP failed: no bet
             return
-        loss = (pair[1] - pair[0]) / (pair[0] + pair[1])
+        finally:
+            self.n_iterations += model.getNStrongbranchLPIterations() - before
+        if not ours + rivals > 0.0:
+            return
+        loss = float((rivals - ours) / (ours + rivals))
         self.wealth *= 1.0 + STAKE / (1.0 + TOLERATED_LOSS) * (loss - TOLERATED_LOSS)
         self.wealth = max(self.wealth, LEAST_WEALTH)
         self.n_bets += 1
-
-
-def strong_branching_scores(candidates: Candidates, positions: tuple[int, ...]) -> list[float] | None:
-    """Return SCIP's scores of some candidates by full strong branching; None if an LP fails."""
-    model = candidates.model
-    objective, scores = model.getLPObjVal(), []
-    model.startStrongbranch()
-    try:
-        for position in positions:
-            variable = candidates.variables[position]
-            down, up, *_, failed = model.getVarStrongbranch(variable, -1, idempotent=False, integral=False)
-            if failed:
-                return None
-            gains = [max(down - objective, 0.0), max(up - objective, 0.0)]
-            scores.append(float(model.getBranchScoreMultiple(variable, gains)))
-    finally:
-        model.endStrongbranch()
-    return scores
 
 
 @numba.njit(types.float64(_MATRIX, types.float64[::1], types.float64[::1]), nogil=True, cache=True)

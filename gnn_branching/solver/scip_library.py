@@ -168,6 +168,7 @@ variable_lp_value = _function("SCIPvarGetLPSol", REAL, ADDRESS)
 variable_n_pseudocosts = _function("SCIPgetVarPseudocostCount", REAL, ADDRESS, ADDRESS, INT)
 variable_objective = _function("SCIPvarGetObj", REAL, ADDRESS)
 variable_pseudocost = _function("SCIPgetVarPseudocost", REAL, ADDRESS, ADDRESS, INT)
+variable_pseudocost_score = _function("SCIPgetVarPseudocostScore", REAL, ADDRESS, ADDRESS, REAL)
 variable_pseudocost_variance = _function("SCIPgetVarPseudocostVariance", REAL, ADDRESS, ADDRESS, INT, INT)
 variable_reduced_cost = _function("SCIPgetVarRedcost", REAL, ADDRESS, ADDRESS)
 variable_strong_branching = _function(

@@ -62,10 +62,7 @@ def pseudocost_scores(candidates: Candidates) -> FloatArray:
 def read_pseudocost_scores(address: int, candidates: IndexArray, lp_values: FloatArray, out: FloatArray) -> None:
     """Write SCIP's pseudocost scores."""
     for i in range(candidates.size):
-        fraction = lp_values[i] - scip.floor(address, lp_values[i])
-        down = scip.variable_pseudocost(address, candidates[i], DOWN) * fraction
-        up = scip.variable_pseudocost(address, candidates[i], UP) * (1.0 - fraction)
-        out[i] = scip.branch_score(address, candidates[i], down, up)
+        out[i] = scip.variable_pseudocost_score(address, candidates[i], lp_values[i])
 
 
 @compiled("float64(float64, float64)")

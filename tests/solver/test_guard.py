@@ -167,7 +167,7 @@ def test_comparisons_have_a_budget(small_instances: Mapping[str, list[Path]]) ->
 
 
 def test_wealth_has_a_floor(small_instances: Mapping[str, list[Path]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gnn_branching.solver.guard.strong_branching_scores", lambda *_: [1.0, 0.0])
+    monkeypatch.setattr("gnn_branching.solver.guard.limited_strong_branching", lambda *_, **__: [1.0, 0.0])
     guard = GainGuard()
 
     def check(model: pyscipopt.Model, candidates: Candidates) -> None:
