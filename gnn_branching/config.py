@@ -46,6 +46,9 @@ RETIRED: Mapping[tuple[str, str], object] = MappingProxyType(
 )
 """Keys of earlier versions, with the one value that means what is done now: files written then stay readable."""
 
+ADDED: Mapping[tuple[str, str], object] = MappingProxyType({("collection", "search_features"): False})
+"""Keys that earlier versions did not have, with the value that means what those did."""
+
 
 @dataclass(config=STRICT, frozen=True, slots=True, kw_only=True)
 class InstancesConfig:
@@ -269,6 +272,15 @@ def without_retired(data: Mapping[str, Any]) -> dict[str, Any]:
         inner = kept.get(section)
         if isinstance(inner, Mapping) and inner.get(key) == value:
             kept[section] = {name: found for name, found in inner.items() if name != key}
+    return kept
+
+
+def as_of_now(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document of any version with the keys of this one: without the retired, with those added since."""
+    kept = without_retired(data)
+    for (section, key), value in ADDED.items():
+        if isinstance(kept.get(section), Mapping):
+            kept[section] = {key: value, **kept[section]}
     return kept
 
 

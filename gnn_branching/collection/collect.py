@@ -12,7 +12,7 @@ from pathlib import Path
 from gnn_branching.collection.job import EpisodeJob, LoadPolicy, Sampler, collect_episode, make_job, sample_with_scip
 from gnn_branching.collection.ledger import SetAside, SplitLedger
 from gnn_branching.collection.progress import CollectionProgress
-from gnn_branching.config import ExperimentConfig, to_mapping, without_retired
+from gnn_branching.config import ExperimentConfig, as_of_now, to_mapping
 from gnn_branching.contracts import InputError, InstanceFile
 from gnn_branching.durable import exclusive, remove_partial_files
 from gnn_branching.execution import outcomes_of
@@ -174,7 +174,7 @@ def _begin(dataset: Path, recipe: Mapping[str, object]) -> DatasetDescription:
     path = dataset / DESCRIPTION_NAME
     if path.exists():
         known = parse_description(path.read_bytes(), str(path))
-        difference = _first_difference(without_retired(known.recipe), recipe)
+        difference = _first_difference(as_of_now(known.recipe), recipe)
         if difference:
             raise InputError(f"{dataset} holds samples of another recipe ({difference}); choose another folder")
         return known

@@ -4,6 +4,7 @@ import fcntl
 import io
 import json
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,20 @@ def test_another_recipe_is_refused(tmp_path: Path) -> None:
     fewer = toy_instances(tmp_path / "other", "good too")
     with pytest.raises(InputError, match=r"another recipe \(instances\.train is"):
         collect_dataset(toy_config(5, 2, 2), fewer, tmp_path / "d", executor, sampler=toy_sampler)
+
+
+def test_a_dataset_of_before_the_search_features_goes_on_without_them(tmp_path: Path) -> None:
+    instances, executor = toy_instances(tmp_path / "i"), LocalExecutor(workers=2)
+    config = toy_config(5, 2, 2)
+    without = replace(config, collection=replace(config.collection, search_features=False))
+    collect_dataset(without, instances, tmp_path / "d", executor, sampler=toy_sampler)
+    path = tmp_path / "d" / DESCRIPTION_NAME
+    described = json.loads(path.read_text())
+    del described["recipe"]["collection"]["search_features"]
+    path.write_text(json.dumps(described))
+    collect_dataset(without, instances, tmp_path / "d", executor, sampler=toy_sampler)
+    with pytest.raises(InputError, match=r"another recipe \(collection\.search_features is False there, True asked\)"):
+        collect_dataset(config, instances, tmp_path / "d", executor, sampler=toy_sampler)
 
 
 def test_a_second_collector_is_kept_away(tmp_path: Path) -> None:
