@@ -41,6 +41,21 @@ SEARCH_WIDTH = 16
 """Units that these features are embedded in; with 64, a network learned its samples by heart."""
 DEFAULT_PRESET = "guarded"
 """How a policy is used unless something else is asked for: a name in ``solver.rule.PRESETS``."""
+SCIP_RULES = (
+    "relpscost",
+    "pscost",
+    "fullstrong",
+    "vanillafullstrong",
+    "allfullstrong",
+    "inference",
+    "mostinf",
+    "leastinf",
+    "distribution",
+    "lookahead",
+    "cloud",
+    "random",
+)
+"""SCIP's own branching rules by name; ``relpscost`` is its default."""
 RETIRED: Mapping[tuple[str, str], object] = MappingProxyType(
     {("collection", "expert"): "strong-branching", ("training", "augmentation"): "none"}
 )

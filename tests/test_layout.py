@@ -47,10 +47,13 @@ ALLOWED: dict[str, set[str]] = {
     "diagnostics": FOUNDATION | {"dataset", "model", "training"},
     "theory": FOUNDATION | {"diagnostics"},
     # A policy kind knows how it is trained.
-    "policy": FOUNDATION | {"model", "dataset", "training", "diagnostics"},
+    # A policy gives a model the settings that it was proven with.
+    "policy": FOUNDATION | {"model", "dataset", "training", "diagnostics", "solver"},
     "evaluation": FOUNDATION | {"solver", "policy", "instances"},
     # Everything but the command line, which calls it.
-    "pipeline": FOUNDATION | {"instances", "solver", "collection", "dataset", "training", "policy", "evaluation"},
+    "tuning": FOUNDATION | {"solver", "policy", "evaluation"},
+    "pipeline": FOUNDATION
+    | {"instances", "solver", "collection", "dataset", "training", "policy", "evaluation", "tuning"},
 }
 ONLY_IN_SOLVER = {"pyscipopt", "ecole"}
 WITHOUT_TORCH = {

@@ -20,6 +20,7 @@ from gnn_branching.cli.policies import policies
 from gnn_branching.cli.solve import solve
 from gnn_branching.cli.theory import theory
 from gnn_branching.cli.train_policy import train_policy
+from gnn_branching.cli.tune import tune
 from gnn_branching.contracts import InputError
 
 EXIT_DONE, EXIT_BAD_INPUT, EXIT_CHECK_FAILED, EXIT_INTERRUPTED = 0, 2, 3, 130
@@ -38,6 +39,7 @@ COMMANDS = (
     collect,
     inspect,
     train_policy,
+    tune,
     diagnose,
     evaluate,
     report,

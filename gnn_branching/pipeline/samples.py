@@ -43,10 +43,10 @@ def collect(config: ExperimentConfig, folder: RunFolder, executor: Executor | No
         InputError: If Ecole is missing, or the folder holds samples of another configuration.
     """
     from gnn_branching.collection import CollectionDisplay, collect_dataset
+    from gnn_branching.config import SCIP_RULES
     from gnn_branching.instances import list_instances, prepare_splits
     from gnn_branching.instances.kinship import check_kinship
     from gnn_branching.solver.ecole_module import load_ecole
-    from gnn_branching.solver.settings import SCIP_RULES
 
     load_ecole()  # known to be missing now, rather than by every episode
     executor = executor or collection_executor(folder=folder)

@@ -3,26 +3,75 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
-from gnn_branching.config import DEFAULT_PRESET
+from gnn_branching.config import DEFAULT_PRESET, SCIP_RULES
 from gnn_branching.contracts import InputError
-from gnn_branching.evaluation.solves.plan import PolicySpec
+from gnn_branching.evaluation.solves.plan import HIGHS, PolicySpec
 from gnn_branching.policy import list_policies
 from gnn_branching.policy.card import read_card
-from gnn_branching.policy.load import HUB_PREFIX
+from gnn_branching.policy.folder import recipe_file
+from gnn_branching.policy.load import HUB_PREFIX, find_folder
 from gnn_branching.provenance import file_sha256
 from gnn_branching.run_folder import run_of_policy
 from gnn_branching.solver.rule import PRESETS
-from gnn_branching.solver.settings import SCIP_RULES
+
+RECIPE_MARK = "@recipe"
 
 
 def parse_policy(text: str) -> PolicySpec:
-    """Read a rule of SCIP, a policy's name, a folder or ``label=folder``; ``@preset`` at the end says how it is used.
+    """Read a competitor.
+
+    A rule of SCIP, ``highs``, a policy's name, a folder or ``label=folder``; ``@preset`` behind it says how a policy is
+    used, and ``@recipe`` that it solves under its own recipe, ``@recipe=OTHER`` under that of another policy, or under
+    a parameter file.
 
     Raises:
-        InputError: If the text is empty, there is no such policy or preset, or the folder holds none.
+        InputError: If the text is empty, there is no such policy, preset or recipe, or the folder holds none.
     """
+    who, under, whose = text.partition(RECIPE_MARK)
+    spec = _parse_rule(who)
+    if not under:
+        return spec
+    if whose and not whose.startswith("="):
+        raise InputError(f"policy {text!r}: a recipe is named as {who}@recipe or {who}@recipe=OTHER")
+    if not whose and not spec.is_learned:
+        raise InputError(f"{who} has no recipe of its own; name one, as in {who}@recipe=set-cover")
+    return with_recipe(spec, spec.source if not whose else whose[1:], name=text)
+
+
+def with_recipe(spec: PolicySpec, owner: str, *, name: str) -> PolicySpec:
+    """Return a competitor that solves under a recipe, whatever the settings of the comparison.
+
+    Args:
+        spec: The competitor; under its own recipe it is used as the recipe says, SCIP's rules included.
+        owner: Name or folder of a policy with a recipe, or a parameter file.
+        name: Name in tables.
+
+    Raises:
+        InputError: If there is no such recipe.
+    """
+    if Path(owner).is_file():
+        file = Path(owner)
+    else:
+        folder = find_folder(owner)
+        file, recipe = recipe_file(folder), read_card(folder).recipe
+        if owner == spec.source and recipe is not None:
+            if recipe.rule in SCIP_RULES:
+                spec = PolicySpec(name=name, rule=recipe.rule)
+            else:
+                spec = replace(spec, preset=recipe.rule)
+    fingerprint = spec.fingerprint + file_sha256(file)[:16]
+    return replace(spec, name=name, recipe=str(file.resolve()), fingerprint=fingerprint)
+
+
+def has_recipe(spec: PolicySpec) -> bool:
+    """Whether a competitor is a policy with a recipe of its own."""
+    return spec.is_learned and read_card(find_folder(spec.source)).recipe is not None
+
+
+def _parse_rule(text: str) -> PolicySpec:
     label, separator, rest = text.rpartition("=")
     source, _, preset = rest.partition("@")
     if not source or (separator and not label):
@@ -33,7 +82,7 @@ def parse_policy(text: str) -> PolicySpec:
     if preset and preset not in PRESETS:
         raise InputError(f"preset {preset!r} of policy {text!r} is unknown; there are {', '.join(PRESETS)}")
     folder = Path(source)
-    if source in SCIP_RULES and not label:
+    if source in (*SCIP_RULES, HIGHS) and not label:
         return PolicySpec(name=source)
     is_folder = folder.is_dir()
     return PolicySpec(

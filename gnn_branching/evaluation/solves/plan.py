@@ -15,6 +15,8 @@ from gnn_branching.seeding import generator
 
 BASELINE_RULE = "relpscost"
 SETTINGS = ("paper", "default")
+HIGHS = "highs"
+"""Name under which the other open solver competes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +52,21 @@ class PolicySpec:
         source: Name or folder of a learned policy; empty for SCIP's own rule called ``name``.
         fingerprint: Hash of a policy folder's files, so that a retrained policy is solved with again; else empty.
         preset: How a learned policy is used, a name in ``solver.rule.PRESETS``.
+        recipe: SCIP parameter file to solve under, whatever the settings of the comparison; empty for none.
+        rule: SCIP's own rule where that is not the name.
     """
 
     name: str
     source: str = ""
     fingerprint: str = ""
     preset: str = DEFAULT_PRESET
+    recipe: str = ""
+    rule: str = ""
+
+    @property
+    def scip_rule(self) -> str:
+        """The rule of SCIP that branches, or :data:`HIGHS`; meaningless for a learned policy."""
+        return self.rule or self.name
 
     @property
     def is_learned(self) -> bool:
@@ -88,7 +99,10 @@ class SolveJob:
         """Return 24 hexadecimal digits that change with anything the outcome depends on, and with nothing else."""
         instance, limits = self.instance, self.limits
         bounds = [float(limits.time_limit_seconds), limits.node_limit, limits.memory_limit_mib]
-        key = [instance.path, instance.sha256, asdict(self.policy), self.settings, self.seed, bounds]
+        policy = asdict(self.policy)
+        # As before there were recipes, so that folders written then go on.
+        policy = {key: value for key, value in policy.items() if value or key not in ("recipe", "rule")}
+        key = [instance.path, instance.sha256, policy, self.settings, self.seed, bounds]
         text = json.dumps([*key, bool(self.recording_path)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
