@@ -23,6 +23,10 @@ class InputError(ValueError):
     """Bad input from a user: the message is one line that names the value, what is allowed and the remedy."""
 
 
+class BarrenError(InputError):
+    """Models that give no samples: SCIP solves them at the root, or nearly."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BranchingState:
     """What a policy sees at one tree node: a bipartite graph of LP rows and variables, and the candidates.

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
+from gnn_branching.cli.accelerate import accelerate
 from gnn_branching.cli.bench import bench
 from gnn_branching.cli.collect import collect
 from gnn_branching.cli.diagnose import diagnose
@@ -40,6 +41,7 @@ COMMANDS = (
     inspect,
     train_policy,
     tune,
+    accelerate,
     diagnose,
     evaluate,
     report,

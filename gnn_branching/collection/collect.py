@@ -13,7 +13,7 @@ from gnn_branching.collection.job import EpisodeJob, LoadPolicy, Sampler, collec
 from gnn_branching.collection.ledger import SetAside, SplitLedger
 from gnn_branching.collection.progress import CollectionProgress
 from gnn_branching.config import ExperimentConfig, as_of_now, to_mapping
-from gnn_branching.contracts import InputError, InstanceFile
+from gnn_branching.contracts import BarrenError, InputError, InstanceFile
 from gnn_branching.durable import exclusive, remove_partial_files
 from gnn_branching.execution import outcomes_of
 from gnn_branching.execution.protocol import Executor
@@ -120,7 +120,7 @@ def collect_split(
             if ledger.is_complete:
                 return
             if ledger.n_barren >= most_barren:
-                raise InputError(_explain_barren(ledger))
+                raise BarrenError(_explain_barren(ledger))
 
 
 class EpisodePlan(Sequence[EpisodeJob]):

@@ -8,6 +8,7 @@ from functools import partial
 from hashlib import sha256
 from math import isfinite
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from gnn_branching.config import DEFAULT_PRESET, InstancesConfig
@@ -16,7 +17,7 @@ from gnn_branching.durable import write_durably, write_json
 from gnn_branching.pipeline.budget import OWN_MODELS
 from gnn_branching.pipeline.verdict import paired_verdict
 from gnn_branching.policy.card import Recipe, Verdict
-from gnn_branching.provenance import available_cores, collect_provenance
+from gnn_branching.provenance import collect_provenance
 from gnn_branching.run_folder import RunFolder
 from gnn_branching.tuning.search import LEAST_PAIRS, Found, Pair, Search, Trial, differences, require_optuna
 from gnn_branching.tuning.space import RULE, Point, is_policy, point, rules_for
@@ -35,6 +36,8 @@ SEARCH_SHARE = 0.6
 TIME_LIMIT_SHARE = 1 / 15
 """Of the time, for a single solve at most."""
 UNTOUCHED, STARTED_FROM = "relpscost", "started from"
+LEAST_PROVEN = 2
+"""Instances that a proof takes, however short the time."""
 SETTINGS = "default"
 """What competitors without a recipe solve under in a proof."""
 
@@ -243,7 +246,7 @@ class Proof:
     runner: RunnerOptions | None = None
 
     def run(self, competitors: Sequence[PolicySpec], *, seconds: float) -> tuple[SolveRecord, ...]:
-        """Solve as many instances as the time allows, two at least; return the rows, and write the report.
+        """Solve as many instances as the time allows, one after the other; return the rows, and write the report.
 
         Raises:
             InputError: If there is no instance.
@@ -256,19 +259,16 @@ class Proof:
         if not self.pools.proof:
             raise InputError("no instance is left to prove settings on; give more models")
         runner = self.runner or RunnerOptions()
-        n_at_once = runner.n_workers or available_cores()
         store = RowStore(self.folder.proof / ROWS_FOLDER)
         rules = [PolicySpec(name=UNTOUCHED), *competitors]
         done: list[InstanceFile] = []
-        spent = 0.0
-        for start in range(0, len(self.pools.proof), n_at_once):
-            if spent > seconds * n_at_once and len(done) >= 2:
+        start = perf_counter()
+        for instance in self.pools.proof:
+            spent = perf_counter() - start
+            if len(done) >= LEAST_PROVEN and spent + spent / len(done) > seconds:
                 break
-            batch = self.pools.proof[start : start + n_at_once]
-            jobs = build_plan(batch, rules, seeds=[0], settings=[SETTINGS], limits=self.limits)
-            records = run_plan(jobs, store, runner)
-            done += batch
-            spent += sum(_wall_seconds(record, self.limits) for record in records)
+            run_plan(build_plan([instance], rules, seeds=[0], settings=[SETTINGS], limits=self.limits), store, runner)
+            done.append(instance)
         request = EvaluationRequest(
             instances=tuple(done),
             policies=tuple(rules),
@@ -369,7 +369,3 @@ def _card(policy: str) -> PolicyCard:
     from gnn_branching.policy.load import find_folder
 
     return read_card(find_folder(policy))
-
-
-def _wall_seconds(record: SolveRecord, limits: ResourceLimits) -> float:
-    return limits.time_limit_seconds if record.figures is None else record.figures.wall_seconds

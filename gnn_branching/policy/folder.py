@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from gnn_branching.contracts import CandidateSet, InputError
 from gnn_branching.policy.card import RECIPE_FILE, PolicyCard, read_card
-
-if TYPE_CHECKING:
-    import pyscipopt
 
 
 class FolderPolicy:
@@ -41,8 +38,8 @@ class FolderPolicy:
         """The candidate set it was trained on."""
         return self.card.candidates
 
-    def apply_recipe(self, model: pyscipopt.Model) -> None:
-        """Give a model the settings that the policy was proven with; attach the rule before or afterwards.
+    def apply_recipe(self, model: Any) -> None:
+        """Give a PySCIPOpt model the settings that the policy was proven with; attach the rule before or afterwards.
 
         Raises:
             InputError: If the policy has no recipe, its file is damaged, or this SCIP does not know a parameter.

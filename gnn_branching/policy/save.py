@@ -92,6 +92,17 @@ def write_policy(
     return card
 
 
+def add_verdict(folder: Path, verdict: Verdict) -> PolicyCard:
+    """Put into a policy's card how it did against SCIP; return the card.
+
+    Raises:
+        InputError: If the folder holds no policy or cannot be written.
+    """
+    card = dataclasses.replace(read_card(folder), verdict=verdict)
+    write_durably(folder / CARD_FILE, card.to_json().encode())
+    return card
+
+
 def add_recipe(folder: Path, parameters: str, recipe: Recipe) -> PolicyCard:
     """Put the settings that a policy was proven with beside it, and their evidence into its card; return the card.
 

@@ -32,6 +32,8 @@ REFERENCE_SHARE = 0.15
 FINALS_SHARE = 0.25
 """Of the time, for the finalists on pairs that the races never saw: the best of many is lucky on those it won on."""
 N_FINALISTS = 4
+WORTHWHILE_SECONDS = 0.3
+"""Models that take less than this on average leave nothing that is worth a search."""
 CAP = 2.0
 """A solve that takes this many times as long as the best settings on the same pair has lost the race for its own."""
 LEAST_CAP_SECONDS = 0.5
@@ -44,6 +46,10 @@ N_STARTUP_TRIALS = 8
 PRIOR_WEIGHT = 0.2
 """Below Optuna's 1, so that proposals stay closer to what was good: with some thirty dimensions, and a few hundred
 solves, that ends 0.1 better in the logarithm of time (docs/results/tuning.md)."""
+
+
+class NothingToSaveError(InputError):
+    """Models that are solved at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +214,11 @@ class Search:
         if not any(record.status.solved for record in self._reference.values()):
             raise InputError(
                 "none of these models is solved within the time limit: raise --time-limit, or give smaller ones"
+            )
+        seconds = [_cpu_seconds(record, self._full_seconds) for record in self._reference.values()]
+        if sum(seconds) < WORTHWHILE_SECONDS * len(seconds):
+            raise NothingToSaveError(
+                f"these models take {sum(seconds) / len(seconds):.2g} s on average, which leaves nothing to save"
             )
         self._n_pairs = len(self._reference)
         study.set_user_attr("n_pairs", self._n_pairs)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gnn_branching.config import DEFAULT_PRESET, SCIP_RULES
@@ -17,7 +18,8 @@ from gnn_branching.provenance import file_sha256
 from gnn_branching.run_folder import run_of_policy
 from gnn_branching.solver.rule import PRESETS
 
-RECIPE_MARK = "@recipe"
+RECIPE, RECIPE_MARK = "recipe", "@recipe"
+SCIP_SETTINGS = "default"
 
 
 def parse_policy(text: str) -> PolicySpec:
@@ -64,6 +66,51 @@ def with_recipe(spec: PolicySpec, owner: str, *, name: str) -> PolicySpec:
                 spec = replace(spec, preset=recipe.rule)
     fingerprint = spec.fingerprint + file_sha256(file)[:16]
     return replace(spec, name=name, recipe=str(file.resolve()), fingerprint=fingerprint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Competitors:
+    """Who competes, and under what.
+
+    Args:
+        specs: Rules and policies.
+        settings: Named settings of the comparison.
+        notices: One line for each policy that solves under its recipe because nothing else was asked for.
+    """
+
+    specs: tuple[PolicySpec, ...]
+    settings: tuple[str, ...]
+    notices: tuple[str, ...] = ()
+
+
+def parse_competitors(policies: Sequence[str], settings: Sequence[str]) -> Competitors:
+    """Read competitors and settings, where ``recipe`` stands for what each policy's own folder says.
+
+    Policies under their recipes are compared with SCIP as it comes. Without settings, policies with a recipe solve
+    under it, and where there is none, all solve under ``paper``.
+
+    Raises:
+        InputError: If a competitor makes no sense, or recipes are asked for and there are none.
+    """
+    specs = tuple(parse_policy(policy) for policy in policies)
+    cooked = tuple(
+        with_recipe(spec, spec.source, name=f"{spec.name}{RECIPE_MARK}")
+        for spec in specs
+        if not spec.recipe and has_recipe(spec)
+    )
+    if RECIPE in settings:
+        if not cooked:
+            raise InputError("settings recipe: none of the policies has a recipe; make one with gnn-branching tune")
+        named = tuple(name for name in settings if name != RECIPE)
+        kept = specs if named else tuple(spec for spec in specs if spec.recipe or not has_recipe(spec))
+        return Competitors(specs=(*kept, *cooked), settings=named or (SCIP_SETTINGS,))
+    if settings:
+        return Competitors(specs=specs, settings=tuple(settings))
+    if not cooked and not any(spec.recipe for spec in specs):
+        return Competitors(specs=specs, settings=("paper",))
+    notices = tuple(f"note: {spec.source} solves under its recipe, and SCIP as it comes" for spec in cooked)
+    plain = tuple(spec for spec in specs if spec.recipe or not has_recipe(spec))
+    return Competitors(specs=(*plain, *cooked), settings=(SCIP_SETTINGS,), notices=notices)
 
 
 def has_recipe(spec: PolicySpec) -> bool:

@@ -69,6 +69,11 @@ class PolicySpec:
         return self.rule or self.name
 
     @property
+    def has_own_settings(self) -> bool:
+        """Whether the settings of a comparison do not concern it."""
+        return bool(self.recipe) or self.scip_rule == HIGHS
+
+    @property
     def is_learned(self) -> bool:
         """Whether it is a policy rather than one of SCIP's rules."""
         return bool(self.source)
@@ -121,14 +126,20 @@ def build_plan(
         instances: Problem files.
         policies: Rules and policies, names unique.
         seeds: SCIP seeds; the outer loop, so that an interrupted evaluation has seen every instance.
-        settings: Named SCIP settings to cross with the policies.
+        settings: Named SCIP settings to cross with the policies; those with settings of their own are solved once.
         limits: Of every solve.
 
     Raises:
         InputError: If something is empty, repeated or unknown.
     """
     _check(instances, policies, seeds=seeds, settings=settings)
-    methods = [(policy, setting) for setting in settings for policy in policies]
+    home = "default" if "default" in settings else settings[0]
+    methods = [
+        (policy, setting)
+        for setting in settings
+        for policy in policies
+        if setting == home or not policy.has_own_settings
+    ]
     jobs: list[SolveJob] = []
     for seed in seeds:
         for instance in instances:
