@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NewType, Protocol, runtime_checkable
+from typing import NewType, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
+ShortIndexArray = NDArray[np.int32]
+Number = TypeVar("Number", bound=np.generic)
 
 VarIndex = NewType("VarIndex", int)
 """Position of a variable in the transformed problem (``SCIPvarGetProbindex``): the rows of ``variable_features``."""
@@ -27,20 +29,79 @@ class BarrenError(InputError):
     """Models that give no samples: SCIP solves them at the root, or nearly."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Edges:
+    """The nonzeros of an LP in compressed rows, as SCIP has them and as every kernel wants them; they never change.
+
+    Read-only arrays of the right type are taken as they are, and must not change by another name; others are copied.
+
+    Args:
+        indptr: int64, (n_rows + 1,): the edges of row ``i`` are ``indptr[i]`` to ``indptr[i + 1]``.
+        indices: int32, (n_edges,): the variable of each edge.
+        values: float64, (n_edges,): coefficient over the row's Euclidean norm.
+
+    Raises:
+        ValueError: If the arrays do not fit each other.
+    """
+
+    indptr: IndexArray
+    indices: ShortIndexArray
+    values: FloatArray
+    transposed: Edges | None = field(default=None, init=False, repr=False)
+    """The same in compressed columns, once ``subproblem.by_variable`` was asked for them."""
+
+    def __post_init__(self) -> None:
+        """Own what others could write to."""
+        for name, dtype in (("indptr", np.int64), ("indices", np.int32), ("values", np.float64)):
+            array = getattr(self, name)
+            if array.flags.writeable or array.dtype != dtype or not array.flags.c_contiguous:
+                object.__setattr__(self, name, read_only(np.array(array, dtype)))
+        if self.indptr[0] != 0 or not self.indptr[-1] == self.indices.size == self.values.size:
+            raise ValueError(f"rows of {self.indptr[-1]} edges, {self.indices.size} indices, {self.values.size} values")
+
+    @staticmethod
+    def from_pairs(rows: IndexArray, variables: IndexArray, values: FloatArray, n_rows: int) -> Edges:
+        """Compress a list of edges, in any order; those of one row keep theirs.
+
+        Raises:
+            ValueError: If a row is not in [0, n_rows).
+        """
+        if rows.size and not (rows.min() >= 0 and rows.max() < n_rows):
+            raise ValueError(f"an edge's row is not in [0, {n_rows})")
+        order = np.argsort(rows, kind="stable")
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n_rows))])
+        return Edges(indptr=indptr, indices=variables[order].astype(np.int32), values=values[order])
+
+    @property
+    def rows(self) -> IndexArray:
+        """The row of each edge, int64, (n_edges,), made anew: for whoever needs a list of edges."""
+        return np.repeat(np.arange(self.indptr.size - 1), np.diff(self.indptr))
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the arrays."""
+        return int(self.indptr.nbytes + self.indices.nbytes + self.values.nbytes)
+
+
+def read_only(array: NDArray[Number]) -> NDArray[Number]:
+    """Return an array that nobody else has, closed to changes."""
+    array.flags.writeable = False
+    return array
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BranchingState:
     """What a policy sees at one tree node: a bipartite graph of LP rows and variables, and the candidates.
 
     A ranged or equality row appears twice, once per side, its left-hand side negated (Ecole's ``NodeBipartite``,
     Gasse et al. 2019, table 1). All values are finite: unknown incumbent values were replaced by
-    ``solver.lp_graph``. Edges may be read-only, and the same objects at the next tree node if they are the same edges.
+    ``solver.lp_graph``. Edges are the same object at the next tree node if they are the same edges.
 
     Args:
         row_features: float64, (n_rows, n_row_features), columns ``feature_schema.ROW_FEATURES``.
         variable_features: float64, (n_variables, n_variable_features), columns
             ``feature_schema.VARIABLE_FEATURES``.
-        edge_indices: int64, (2, n_edges): row, then variable of each nonzero; rows ascend.
-        edge_values: float64, (n_edges,): coefficient over the row's Euclidean norm.
+        edges: The nonzeros, row by row.
         candidates: int64, (n_candidates,): ``VarIndex`` of each candidate, in the solver's order.
         candidate_features: float64, (n_candidates, n_candidate_features), Ecole's ``Khalil2016``; None unless asked
             for, as they cost far more than all the rest.
@@ -50,8 +111,7 @@ class BranchingState:
 
     row_features: FloatArray
     variable_features: FloatArray
-    edge_indices: IndexArray
-    edge_values: FloatArray
+    edges: Edges
     candidates: IndexArray
     candidate_features: FloatArray | None = None
     search_features: FloatArray | None = None
@@ -69,7 +129,7 @@ class BranchingState:
     @property
     def n_edges(self) -> int:
         """Number of nonzeros."""
-        return int(self.edge_values.shape[0])
+        return int(self.edges.values.shape[0])
 
     @property
     def n_candidates(self) -> int:
