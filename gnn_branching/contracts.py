@@ -375,6 +375,21 @@ class SolveRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownOptimum:
+    """What is known of one instance, and from where.
+
+    Args:
+        status: Optimal, infeasible or unbounded.
+        value: Optimal value; NaN unless optimal.
+        source: Name of the file that says so.
+    """
+
+    status: SolveStatus
+    value: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TreeNodeRecord:
     """One processed node of a branch-and-bound tree.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,14 @@ def test_rooms_are_passed_in_one_direction(stage_name: str) -> None:
                 parts = name.split(".")
                 if parts[:2] == ["gnn_branching", stage_name] and len(parts) > 2:
                     assert order.index(parts[2]) <= place, f"{module} imports {name}"
+
+
+def test_statistics_need_numbers_alone() -> None:
+    allowed = {*sys.stdlib_module_names, "numpy", "scipy", "gnn_branching"}
+    for module in (PACKAGE / "evaluation" / "statistics").glob("*.py"):
+        for name in imports(module):
+            assert name.split(".")[0] in allowed, f"{module} imports {name}"
+            assert not name.startswith(("gnn_branching.evaluation.solves", "gnn_branching.evaluation.report"))
 
 
 def test_no_folder_is_crowded() -> None:

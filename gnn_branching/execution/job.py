@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from typing import Generic, TypeVar
 
-from gnn_branching.execution.process import die_with_parent, limit_memory
+from gnn_branching.execution.process import die_with, limit_memory
 from gnn_branching.execution.streaming import explain
 
 Payload = TypeVar("Payload")
@@ -33,6 +32,16 @@ class JobReport(Generic[Result]):
     failure: str = ""
 
 
+def do_job(function: Callable[[Payload], Result], payload: Payload, memory_limit_mib: int | None) -> JobReport[Result]:
+    """Do a job in this process, under a limit of what it may allocate."""
+    if memory_limit_mib is not None:
+        limit_memory(memory_limit_mib)
+    try:
+        return JobReport(result=function(payload))
+    except Exception as error:
+        return JobReport(failure=explain(error))
+
+
 def run_job(
     pipe: Connection,
     owner: int,
@@ -47,20 +56,14 @@ def run_job(
     """
     pipe.send(ARRIVED)
     os.setsid()
-    _die_with_owner(owner)
-    if memory_limit_mib is not None:
-        limit_memory(memory_limit_mib)
-    report: JobReport[Result]
-    try:
-        report = JobReport(result=function(payload))
-    except Exception as error:
-        report = JobReport(failure=explain(error))
-    pipe.send(report)
+    _let_go_of_server()
+    die_with(owner)
+    pipe.send(do_job(function, payload, memory_limit_mib))
     pipe.close()
 
 
-def _die_with_owner(owner: int) -> None:
-    """Ask Linux to kill this process when the fork server dies, and let that one die with its owner.
+def _let_go_of_server() -> None:
+    """Let the fork server, whose death kills this process, die with its owner.
 
     The server lives as long as anybody holds the pipe that it was started with, and hands it to each of its children.
     """
@@ -69,14 +72,3 @@ def _die_with_owner(owner: int) -> None:
     if held is not None and descriptor is not None:
         os.close(descriptor)
         held._forkserver_alive_fd = None
-    die_with_parent()
-    if sys.platform.startswith("linux") and (os.getppid() == 1 or not _exists(owner)):
-        os._exit(1)
-
-
-def _exists(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +15,7 @@ from typing import Generic, TypeVar, cast
 
 from gnn_branching.contracts import InputError
 from gnn_branching.execution.job import ARRIVED, JobReport, run_job
-from gnn_branching.execution.process import THREAD_VARIABLES, signal_name
+from gnn_branching.execution.process import ONE_THREAD, ending
 from gnn_branching.execution.protocol import JobOutcome
 from gnn_branching.provenance import available_cores
 
@@ -132,7 +131,7 @@ class LocalExecutor:
         if not item.has_arrived and (item.exit_code or 0) >= 0:
             raise InputError("worker processes cannot start (see above); what was finished is kept, run again to go on")
         times = f", {self.attempts} times" if self.attempts > 1 else ""
-        return JobOutcome(index=index, result=None, failure=f"process {_ending(item.exit_code)}{times}")
+        return JobOutcome(index=index, result=None, failure=f"process {ending(item.exit_code)}{times}")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -193,8 +192,8 @@ class _Running(Generic[Payload]):
 def _start_server(preload: Sequence[str]) -> None:
     """Start the fork server if there is none yet, with one thread in every library of its children."""
     multiprocessing.get_context("forkserver").set_forkserver_preload(["__main__", *PRELOADED, *preload])
-    saved = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    saved = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(ONE_THREAD)
     try:
         forkserver.ensure_running()
     finally:
@@ -217,9 +216,3 @@ def _wait(running: Sequence[_Running[Payload]]) -> None:
     soonest = min(item.seconds_left() for item in running)
     handles = [handle for item in running for handle in (item.pipe, item.process.sentinel)]
     wait(handles, timeout=None if soonest == float("inf") else max(soonest, 0.0))
-
-
-def _ending(exit_code: int | None) -> str:
-    if exit_code is None or exit_code >= 0:
-        return f"ended with exit code {exit_code}"
-    return f"died of {signal_name(exit_code)}" + (" (out of memory?)" if -exit_code == signal.SIGKILL else "")

@@ -1,33 +1,54 @@
-"""What every process that does work has in common: threads, memory, whose death ends it, and how it ended."""
+"""The one place that supervises processes at work: their threads, their memory, whose death ends them, how they ended.
+
+Executors (collection) and guarded solves (evaluation) both start processes, and both take all of this from here.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import resource
 import signal
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
 
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMBA_NUM_THREADS",
+import psutil
+
+ONE_THREAD: Mapping[str, str] = MappingProxyType(
+    {
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "NUMEXPR_NUM_THREADS": "1",
+        "VECLIB_MAXIMUM_THREADS": "1",
+        "NUMBA_NUM_THREADS": "1",
+    }
 )
-"""Environment variables by which libraries are told how many threads they may have; all of them are read at import."""
+"""Environment variables that give every library one thread; libraries read them when they are imported."""
 
 _PR_SET_PDEATHSIG = 1
 """From Linux's ``prctl.h``: the signal that a process gets when the one that started it dies."""
 
 
-def die_with_parent() -> None:
+def worker_environment() -> dict[str, str]:
+    """Return the variables that a new process at work is given: one thread in every library, this import path."""
+    return {**ONE_THREAD, "PYTHONPATH": os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)}
+
+
+def die_with(owner: int) -> None:
     """Ask Linux to kill this process when the one that started it dies; elsewhere it does nothing.
 
-    The parent may be dead already: whoever calls this must look, afterwards.
+    Args:
+        owner: The process that the work is for: this one's parent, or the parent of the fork server that started it.
     """
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # Whoever died before that call sends no signal. In a container, the owner itself may be process 1.
+    if os.getppid() == 1 != owner or not psutil.pid_exists(owner):
+        os._exit(1)
 
 
 def limit_memory(limit_mib: int) -> None:
@@ -39,9 +60,12 @@ def limit_memory(limit_mib: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
-def signal_name(exit_code: int) -> str:
-    """Return the name of the signal behind a negative exit code."""
+def ending(exit_code: int | None) -> str:
+    """Say how a process ended: with an exit code, or by a signal, which Python tells as a negative one."""
+    if exit_code is None or exit_code >= 0:
+        return f"ended with exit code {exit_code}"
     try:
-        return signal.Signals(-exit_code).name
+        name = signal.Signals(-exit_code).name
     except ValueError:
-        return f"signal {-exit_code}"
+        name = f"signal {-exit_code}"
+    return f"died of {name}" + (" (out of memory?)" if -exit_code == signal.SIGKILL else "")

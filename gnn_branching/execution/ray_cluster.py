@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
 from gnn_branching.contracts import InputError
-from gnn_branching.execution.job import JobReport
-from gnn_branching.execution.process import limit_memory
+from gnn_branching.execution.job import JobReport, do_job
+from gnn_branching.execution.process import worker_environment
 from gnn_branching.execution.protocol import JobOutcome
 from gnn_branching.execution.streaming import explain
 from gnn_branching.provenance import available_cores
@@ -66,7 +64,7 @@ class RayExecutor:
         ray = _import_ray()
         was_running = ray.is_initialized()
         self._connect()
-        task = ray.remote(max_calls=JOBS_PER_PROCESS, max_retries=N_RETRIES, num_cpus=1)(_run_task)
+        task = ray.remote(max_calls=JOBS_PER_PROCESS, max_retries=N_RETRIES, num_cpus=1)(do_job)
         n_workers = self.workers or int(ray.cluster_resources().get("CPU", 1))
         upcoming = iter(enumerate(payloads))
         running: dict[object, _Handed] = {}
@@ -93,14 +91,12 @@ class RayExecutor:
         if ray.is_initialized():
             return
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
         options: dict[str, object] = {"address": self.address}
         if self.address is None:
-            environment = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
             options = {
                 "num_cpus": self.workers or available_cores(),
                 "include_dashboard": False,
-                "runtime_env": {"env_vars": environment},
+                "runtime_env": {"env_vars": worker_environment()},
             }
         try:
             ray.init(log_to_driver=False, logging_level="error", **options)
@@ -125,17 +121,6 @@ class _Handed:
 
     index: int
     since: float
-
-
-def _run_task(
-    function: Callable[[Payload], Result], payload: Payload, memory_limit_mib: int | None
-) -> JobReport[Result]:
-    if memory_limit_mib is not None:
-        limit_memory(memory_limit_mib)
-    try:
-        return JobReport(result=function(payload))
-    except Exception as error:
-        return JobReport(failure=explain(error))
 
 
 def _outcome(reference: object, index: int) -> JobOutcome[Result]:

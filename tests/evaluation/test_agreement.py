@@ -7,7 +7,7 @@ import pytest
 from records import failed, solved
 
 from gnn_branching.contracts import InputError, SolveStatus
-from gnn_branching.evaluation.solves.known_optima import KnownStatus, instance_stem, known_optima, read_sol, read_solu
+from gnn_branching.evaluation.solves.known_optima import instance_stem, known_optima, read_sol, read_solu
 from gnn_branching.evaluation.statistics.disagreement import find_disagreements
 
 TIME_LIMIT = SolveStatus.TIME_LIMIT
@@ -63,7 +63,7 @@ def test_known_optimum_has_the_last_word(tmp_path: Path) -> None:
     (tmp_path / "list.solu").write_text("=opt= p0033 3089\n=inf=  nope\n=best= x 1\n=unkn= y\n\n")
     known = read_solu(tmp_path / "list.solu")
     assert known["p0033"].value == 3089.0
-    assert known["nope"].status is KnownStatus.INFEASIBLE
+    assert known["nope"].status is SolveStatus.INFEASIBLE
     assert set(known) == {"p0033", "nope"}
     wrong = [solved("data/p0033.mps.gz", policy="a", value=3090.0), solved("data/p0033.mps.gz", "b", value=3090.0)]
     assert find_disagreements(wrong) == ()

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from gnn_branching.contracts import AgreementRecord, InputError, SolveRecord
+from gnn_branching.contracts import AgreementRecord, InputError, KnownOptimum, SolveRecord
 from gnn_branching.evaluation.report.run_figures import read_metrics
-from gnn_branching.evaluation.solves.known_optima import KnownOptimum
 from gnn_branching.evaluation.solves.leavings import (
     AGREEMENT_FILE,
     CONDITIONS_FILE,

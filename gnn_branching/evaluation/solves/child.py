@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from gnn_branching.contracts import SolveFigures
 from gnn_branching.durable import write_durably
 from gnn_branching.evaluation.solves.plan import SolveJob
 from gnn_branching.evaluation.solves.store import ChildReport, dump_report, parse_job
-from gnn_branching.execution.process import die_with_parent, limit_memory
+from gnn_branching.execution.process import die_with, limit_memory
 from gnn_branching.provenance import collect_provenance
 
 MEMORY_HEADROOM_MIB = 2048
@@ -27,7 +26,7 @@ def main(arguments: list[str]) -> int:
     Whatever happens short of the process's death ends up in the report: the exit code carries no meaning.
     """
     job_file, report_file, target, parent = arguments
-    _die_with_parent(int(parent))
+    die_with(int(parent))  # no orphan shall disturb later timings
     job = parse_job(Path(job_file).read_bytes())
     # In case the watcher outside is too slow to see them.
     limit_memory(job.limits.memory_limit_mib + MEMORY_HEADROOM_MIB)
@@ -53,13 +52,6 @@ def _solve(function: SolveFunction, job: SolveJob) -> ChildReport:
     except Exception as error:  # a row must tell why, whatever it was
         message = " ".join(str(error).split())
         return ChildReport(figures=None, failure=f"{type(error).__name__}: {message}", versions=versions)
-
-
-def _die_with_parent(parent: int) -> None:
-    """Ask Linux to kill this process when the runner dies, so that no orphan disturbs later timings."""
-    die_with_parent()
-    if sys.platform.startswith("linux") and os.getppid() != parent:
-        sys.exit("the runner died before its solve began")
 
 
 if __name__ == "__main__":

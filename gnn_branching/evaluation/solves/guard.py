@@ -17,7 +17,7 @@ import psutil
 from gnn_branching.contracts import SolveRecord, SolveStatus
 from gnn_branching.evaluation.solves.plan import SolveJob
 from gnn_branching.evaluation.solves.store import ChildReport, dump_job, parse_report
-from gnn_branching.execution.process import THREAD_VARIABLES, signal_name
+from gnn_branching.execution.process import ending, worker_environment
 from gnn_branching.provenance import collect_provenance
 
 SCIP_SOLVER = "gnn_branching.evaluation.solves.solving:solve_job"
@@ -35,7 +35,7 @@ MAX_DETAIL_CHARACTERS = 400
 class _Ending:
     """How a process ended, seen from outside."""
 
-    status: SolveStatus | None
+    status: SolveStatus
     reason: str
 
 
@@ -58,12 +58,12 @@ class GuardedSolve:
         with tempfile.TemporaryDirectory(prefix="gnn-branching-solve-") as name:
             folder = Path(name)
             (folder / "job.json").write_bytes(dump_job(job))
-            ending = self._run(job, folder)
-            if ending.status is SolveStatus.INTERRUPTED:
+            end = self._run(job, folder)
+            if end.status is SolveStatus.INTERRUPTED:
                 return None
             report_file = folder / "report.json"
             report = parse_report(report_file.read_bytes()) if report_file.exists() else None
-            return _record(job, ending=ending, report=report, last_words=_tail(folder / "output.txt"))
+            return _record(job, end=end, report=report, last_words=_tail(folder / "output.txt"))
 
     def _run(self, job: SolveJob, folder: Path) -> _Ending:
         command = [sys.executable, "-m", "gnn_branching.evaluation.solves.child"]
@@ -91,7 +91,7 @@ class GuardedSolve:
         while True:
             code = _exit_code_within(process, POLL_SECONDS)
             if code is not None:
-                return _ended(code)
+                return _Ending(SolveStatus.CRASHED, ending(code))
             if self.stop is not None and self.stop.is_set():
                 return _Ending(SolveStatus.INTERRUPTED, "stopped")
             if time.monotonic() - start > deadline_seconds:
@@ -118,13 +118,7 @@ def _exit_code_within(process: subprocess.Popen[bytes], seconds: float) -> int |
     return process.poll()
 
 
-def _ended(code: int) -> _Ending:
-    if code >= 0:
-        return _Ending(None, f"exit code {code}")
-    return _Ending(SolveStatus.CRASHED, f"died of {signal_name(code)}")
-
-
-def _record(job: SolveJob, *, ending: _Ending, report: ChildReport | None, last_words: str) -> SolveRecord:
+def _record(job: SolveJob, *, end: _Ending, report: ChildReport | None, last_words: str) -> SolveRecord:
     """Make the row; a report that was written whole counts, even if the process then died while leaving."""
     figures = report.figures if report else None
     detail = ""
@@ -134,8 +128,8 @@ def _record(job: SolveJob, *, ending: _Ending, report: ChildReport | None, last_
         status = SolveStatus.KILLED_MEMORY if report.out_of_memory else SolveStatus.CRASHED
         detail = report.failure
     else:
-        status = ending.status or SolveStatus.CRASHED
-        detail = f"{ending.reason}; {last_words}" if last_words else ending.reason
+        status = end.status
+        detail = f"{end.reason}; {last_words}" if last_words else end.reason
     return SolveRecord(
         instance=job.instance.path,
         family=job.instance.family,
@@ -151,10 +145,8 @@ def _record(job: SolveJob, *, ending: _Ending, report: ChildReport | None, last_
 
 
 def solving_environment() -> dict[str, str]:
-    """Return the environment of a solve: one thread in every library, the same import path as here."""
-    pinned = dict.fromkeys(THREAD_VARIABLES, "1")
-    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
-    return {**os.environ, **pinned, "PYTHONPATH": path, "PYTHONHASHSEED": "0"}
+    """Return the environment of a solve: this one, with what every process at work is given."""
+    return {**os.environ, **worker_environment(), "PYTHONHASHSEED": "0"}
 
 
 def _resident_mib(process: psutil.Process) -> float:

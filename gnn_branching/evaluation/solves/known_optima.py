@@ -5,40 +5,15 @@ from __future__ import annotations
 import gzip
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
-from gnn_branching.contracts import InputError
+from gnn_branching.contracts import InputError, KnownOptimum, SolveStatus
 
 SUFFIXES = frozenset({".lp", ".mps", ".cip", ".opb", ".wbo", ".nl", ".zpl", ".pip", ".gz", ".bz2", ".sol"})
 
 _STATUS = re.compile(r"^\s*solution status:\s*(.+?)\s*$", re.IGNORECASE)
 _OBJECTIVE = re.compile(r"^\s*(?:objective value:|=obj=|#\s*objective value\s*=)\s*(\S+)", re.IGNORECASE)
 _MAX_HEADER_LINES = 20
-
-
-class KnownStatus(StrEnum):
-    """What is known of an instance."""
-
-    OPTIMAL = "optimal"
-    INFEASIBLE = "infeasible"
-    UNBOUNDED = "unbounded"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownOptimum:
-    """What is known of one instance, and from where.
-
-    Args:
-        status: Optimal, infeasible or unbounded.
-        value: Optimal value; NaN unless optimal.
-        source: Name of the file that says so.
-    """
-
-    status: KnownStatus
-    value: float
-    source: str
 
 
 def instance_stem(path: str) -> str:
@@ -86,9 +61,9 @@ def read_sol(path: Path) -> KnownOptimum | None:
                 return None
             found = _OBJECTIVE.match(line)
             if found:
-                return KnownOptimum(status=KnownStatus.OPTIMAL, value=float(found.group(1)), source=path.name)
+                return KnownOptimum(status=SolveStatus.OPTIMAL, value=float(found.group(1)), source=path.name)
             if "infeasible" in line.lower():
-                return KnownOptimum(status=KnownStatus.INFEASIBLE, value=float("nan"), source=path.name)
+                return KnownOptimum(status=SolveStatus.INFEASIBLE, value=float("nan"), source=path.name)
     return None
 
 
@@ -112,7 +87,7 @@ def known_optima(instances: Iterable[str], solu_files: Iterable[Path] = ()) -> M
 
 
 def _solu_entry(words: list[str], *, source: str) -> KnownOptimum:
-    kinds = {"=opt=": KnownStatus.OPTIMAL, "=inf=": KnownStatus.INFEASIBLE, "=unbd=": KnownStatus.UNBOUNDED}
+    kinds = {"=opt=": SolveStatus.OPTIMAL, "=inf=": SolveStatus.INFEASIBLE, "=unbd=": SolveStatus.UNBOUNDED}
     status = kinds[words[0]]
-    value = float(words[2]) if status is KnownStatus.OPTIMAL else float("nan")
+    value = float(words[2]) if status is SolveStatus.OPTIMAL else float("nan")
     return KnownOptimum(status=status, value=value, source=source)

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from gnn_branching.contracts import AgreementRecord, InputError
+from gnn_branching.contracts import AgreementRecord, InputError, KnownOptimum
 from gnn_branching.durable import write_durably
-from gnn_branching.evaluation.solves.known_optima import KnownOptimum
 from gnn_branching.evaluation.solves.trees import RecordedTree, read_tree
 
 CONDITIONS_FILE = "evaluation.json"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -75,27 +75,13 @@ def _outcomes(jobs: Sequence[SolveJob], options: RunnerOptions) -> Generator[Out
     n_workers = min(options.n_workers or available_cores(), max(len(jobs), 1))
     pool = ThreadPoolExecutor(n_workers, thread_name_prefix="solve")
     try:
-        yield from _in_threads(solve, jobs, pool=pool, n_workers=n_workers)
+        # In the plan's order; each thread only waits for its process.
+        indices = {pool.submit(solve, job): index for index, job in enumerate(jobs)}
+        for future in as_completed(indices):
+            yield JobOutcome(index=indices[future], result=future.result())
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _in_threads(
-    solve: GuardedSolve, jobs: Sequence[SolveJob], *, pool: ThreadPoolExecutor, n_workers: int
-) -> Iterator[Outcome]:
-    """Keep ``n_workers`` solves going in the plan's order; each thread only waits for its process."""
-    running: dict[Future[SolveRecord | None], int] = {}
-    upcoming = iter(enumerate(jobs))
-    while True:
-        while len(running) < n_workers and (following := next(upcoming, None)) is not None:
-            index, job = following
-            running[pool.submit(solve, job)] = index
-        if not running:
-            return
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            yield JobOutcome(index=running.pop(future), result=future.result())
 
 
 def _lost(job: SolveJob, failure: str) -> SolveRecord:

@@ -7,8 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gnn_branching.contracts import SolveRecord, SolveStatus
-from gnn_branching.evaluation.solves.known_optima import KnownOptimum, KnownStatus
+from gnn_branching.contracts import KnownOptimum, SolveRecord, SolveStatus
 
 RELATIVE_TOLERANCE = 1e-5
 """Ten times SCIP's feasibility tolerance, relative to max(1, |value|): rows violated by 1e-6 move the objective so."""
@@ -96,11 +95,11 @@ def _claim(record: SolveRecord) -> _Claim:
 
 
 def _known_claim(known: KnownOptimum) -> _Claim:
-    if known.status is KnownStatus.OPTIMAL:
-        text = f"{known.source} says {known.value:.12g} is optimal"
-        return _Claim(low=known.value, high=known.value, proof=True, status=SolveStatus.OPTIMAL, text=text)
-    status = SolveStatus(known.status.value)
-    return _Claim(low=math.inf, high=-math.inf, proof=True, status=status, text=f"{known.source} says {status.value}")
+    if known.status is SolveStatus.OPTIMAL:
+        low, high, text = known.value, known.value, f"{known.source} says {known.value:.12g} is optimal"
+    else:
+        low, high, text = math.inf, -math.inf, f"{known.source} says {known.status.value}"
+    return _Claim(low=low, high=high, proof=True, status=known.status, text=text)
 
 
 def _compatible(reference: _Claim, claim: _Claim) -> bool:
