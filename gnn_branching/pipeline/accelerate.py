@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gnn_branching.config import ExperimentConfig
 from gnn_branching.contracts import BarrenError, InputError, SolveRecord
-from gnn_branching.durable import exclusive, write_durably
+from gnn_branching.durable import exclusive, write_durably, write_json
 from gnn_branching.pipeline.acceleration import Acceleration, Line, to_markdown
 from gnn_branching.pipeline.budget import Budget, fit_to_budget
 from gnn_branching.pipeline.experiment import read_experiment
@@ -169,6 +170,14 @@ class _Job:
             )
             searched[name] = (search, search.run())
         return searched
+
+    def _search_seconds(self, n_searches: int) -> float:
+        """Return the time for each search, as it was when the first began."""
+        plan = self.folder.path / "plan.json"
+        if not plan.is_file():
+            left = (1 - PROOF_SHARE) * self.seconds - self.ledger.seconds
+            write_json(plan, {"search_seconds": max(left / n_searches, LEAST_SECONDS / 3)})
+        return float(json.loads(plan.read_text())["search_seconds"])
 
     def _prove(self, searched: dict[str, tuple[Search, Found]], pools: Pools, notes: list[str]) -> Acceleration:
         """Compare all that was found on models held back, and keep the winner."""
