@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import NewType, Protocol, TypeVar, runtime_checkable
+from typing import NewType, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gnn_branching.edges import Edges
+
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
-ShortIndexArray = NDArray[np.int32]
-Number = TypeVar("Number", bound=np.generic)
 
 VarIndex = NewType("VarIndex", int)
 """Position of a variable in the transformed problem (``SCIPvarGetProbindex``): the rows of ``variable_features``."""
 CandidateIndex = NewType("CandidateIndex", int)
 """Position in ``BranchingState.candidates``; what a policy's scores are indexed by."""
+
+
+FEATURE_SCHEMA = "ecole-node-bipartite-1"
+"""Name of the schema of the graph alone, ``feature_schema.NODE_BIPARTITE``."""
 
 
 class InputError(ValueError):
@@ -27,66 +31,6 @@ class InputError(ValueError):
 
 class BarrenError(InputError):
     """Models that give no samples: SCIP solves them at the root, or nearly."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Edges:
-    """The nonzeros of an LP in compressed rows, as SCIP has them and as every kernel wants them; they never change.
-
-    Read-only arrays of the right type are taken as they are, and must not change by another name; others are copied.
-
-    Args:
-        indptr: int64, (n_rows + 1,): the edges of row ``i`` are ``indptr[i]`` to ``indptr[i + 1]``.
-        indices: int32, (n_edges,): the variable of each edge.
-        values: float64, (n_edges,): coefficient over the row's Euclidean norm.
-
-    Raises:
-        ValueError: If the arrays do not fit each other.
-    """
-
-    indptr: IndexArray
-    indices: ShortIndexArray
-    values: FloatArray
-    transposed: Edges | None = field(default=None, init=False, repr=False)
-    """The same in compressed columns, once ``subproblem.by_variable`` was asked for them."""
-
-    def __post_init__(self) -> None:
-        """Own what others could write to."""
-        for name, dtype in (("indptr", np.int64), ("indices", np.int32), ("values", np.float64)):
-            array = getattr(self, name)
-            if array.flags.writeable or array.dtype != dtype or not array.flags.c_contiguous:
-                object.__setattr__(self, name, read_only(np.array(array, dtype)))
-        if self.indptr[0] != 0 or not self.indptr[-1] == self.indices.size == self.values.size:
-            raise ValueError(f"rows of {self.indptr[-1]} edges, {self.indices.size} indices, {self.values.size} values")
-
-    @staticmethod
-    def from_pairs(rows: IndexArray, variables: IndexArray, values: FloatArray, n_rows: int) -> Edges:
-        """Compress a list of edges, in any order; those of one row keep theirs.
-
-        Raises:
-            ValueError: If a row is not in [0, n_rows).
-        """
-        if rows.size and not (rows.min() >= 0 and rows.max() < n_rows):
-            raise ValueError(f"an edge's row is not in [0, {n_rows})")
-        order = np.argsort(rows, kind="stable")
-        indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n_rows))])
-        return Edges(indptr=indptr, indices=variables[order].astype(np.int32), values=values[order])
-
-    @property
-    def rows(self) -> IndexArray:
-        """The row of each edge, int64, (n_edges,), made anew: for whoever needs a list of edges."""
-        return np.repeat(np.arange(self.indptr.size - 1), np.diff(self.indptr))
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of the arrays."""
-        return int(self.indptr.nbytes + self.indices.nbytes + self.values.nbytes)
-
-
-def read_only(array: NDArray[Number]) -> NDArray[Number]:
-    """Return an array that nobody else has, closed to changes."""
-    array.flags.writeable = False
-    return array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,15 +42,15 @@ class BranchingState:
     ``solver.lp_graph``. Edges are the same object at the next tree node if they are the same edges.
 
     Args:
-        row_features: float64, (n_rows, n_row_features), columns ``feature_schema.ROW_FEATURES``.
-        variable_features: float64, (n_variables, n_variable_features), columns
-            ``feature_schema.VARIABLE_FEATURES``.
+        row_features: float64, (n_rows, n_row_features).
+        variable_features: float64, (n_variables, n_variable_features).
         edges: The nonzeros, row by row.
         candidates: int64, (n_candidates,): ``VarIndex`` of each candidate, in the solver's order.
         candidate_features: float64, (n_candidates, n_candidate_features), Ecole's ``Khalil2016``; None unless asked
             for, as they cost far more than all the rest.
-        search_features: float64, (n_candidates, n_search_features), columns ``feature_schema.SEARCH_FEATURES``; None
-            unless asked for.
+        search_features: float64, (n_candidates, n_search_features): what is known of each candidate and of the tree
+            node; None unless asked for.
+        schema: Name of the schema of all features but Khalil's, which says what the columns are.
     """
 
     row_features: FloatArray
@@ -115,6 +59,7 @@ class BranchingState:
     candidates: IndexArray
     candidate_features: FloatArray | None = None
     search_features: FloatArray | None = None
+    schema: str = FEATURE_SCHEMA
 
     @property
     def n_rows(self) -> int:

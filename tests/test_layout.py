@@ -18,6 +18,7 @@ FOUNDATION = {
     "config",
     "counting",
     "durable",
+    "edges",
     "execution",
     "feature_schema",
     "provenance",
@@ -27,17 +28,18 @@ FOUNDATION = {
     "subproblem",
 }
 ALLOWED: dict[str, set[str]] = {
-    "contracts": set(),
-    "feature_schema": set(),
+    "edges": set(),
+    "contracts": {"edges"},
+    "feature_schema": {"contracts", "edges"},
     "seeding": set(),
     "provenance": set(),
     "counting": set(),
     "run_folder": set(),
     "durable": {"contracts"},
     "config": {"contracts", "feature_schema"},
-    "shards": {"contracts", "feature_schema", "durable", "provenance", "seeding"},
+    "shards": {"contracts", "edges", "feature_schema", "durable", "provenance", "seeding"},
     "execution": {"contracts", "provenance", "seeding"},
-    "subproblem": {"contracts", "config", "feature_schema"},
+    "subproblem": {"contracts", "edges", "config", "feature_schema"},
     "solver": FOUNDATION,
     # Ecole's generators belong to the solver, and write the instances.
     "instances": FOUNDATION | {"solver"},
@@ -59,6 +61,7 @@ ALLOWED: dict[str, set[str]] = {
 ONLY_IN_SOLVER = {"pyscipopt", "ecole"}
 WITHOUT_TORCH = {
     "contracts",
+    "edges",
     "config",
     "seeding",
     "provenance",

@@ -13,7 +13,8 @@ import pytest
 
 from benchmarks.decision import Subject, reference_of
 from gnn_branching.config import CollectionConfig, ModelConfig
-from gnn_branching.contracts import BranchingState, Edges, FloatArray
+from gnn_branching.contracts import BranchingState, FloatArray
+from gnn_branching.edges import Edges
 from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.policy import load_policy
 from gnn_branching.policy.graph import GraphPolicy

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnn_branching.config import ModelConfig
-from gnn_branching.contracts import BranchingState, Edges, FloatArray, IndexArray
+from gnn_branching.contracts import BranchingState, FloatArray, IndexArray
+from gnn_branching.edges import Edges
 from gnn_branching.policy import kernels, layers
 from gnn_branching.policy.folding import FoldedNetwork, fold
 from gnn_branching.policy.kernels import Blocks, Floats, usable

@@ -11,7 +11,8 @@ from typing import Literal, overload
 import fsspec
 import numpy as np
 
-from gnn_branching.contracts import Edges, InputError, Sample, SampleOrigin
+from gnn_branching.contracts import InputError, Sample, SampleOrigin
+from gnn_branching.edges import Edges
 from gnn_branching.shards.description import (
     DESCRIPTION_NAME,
     DatasetDescription,

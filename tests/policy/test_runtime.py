@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from gnn_branching.config import ModelConfig
-from gnn_branching.contracts import BranchingState, Edges
+from gnn_branching.contracts import BranchingState
+from gnn_branching.edges import Edges
 from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.model.network import BipartiteGCNN
 from gnn_branching.policy import runtime
