@@ -17,6 +17,7 @@ FOUNDATION = {
     "config",
     "counting",
     "durable",
+    "edges",
     "execution",
     "feature_schema",
     "provenance",
@@ -26,7 +27,8 @@ FOUNDATION = {
     "subproblem",
 }
 ALLOWED: dict[str, set[str]] = {
-    "contracts": set(),
+    "edges": set(),
+    "contracts": {"edges"},
     "feature_schema": set(),
     "seeding": set(),
     "provenance": set(),
@@ -34,9 +36,9 @@ ALLOWED: dict[str, set[str]] = {
     "run_folder": set(),
     "durable": {"contracts"},
     "config": {"contracts", "feature_schema"},
-    "shards": {"contracts", "feature_schema", "durable", "provenance", "seeding"},
+    "shards": {"contracts", "edges", "feature_schema", "durable", "provenance", "seeding"},
     "execution": {"contracts", "provenance", "seeding"},
-    "subproblem": {"contracts", "config", "feature_schema"},
+    "subproblem": {"contracts", "edges", "config", "feature_schema"},
     "solver": FOUNDATION,
     # Ecole's generators belong to the solver, and write the instances.
     "instances": FOUNDATION | {"solver"},
@@ -55,6 +57,7 @@ ALLOWED: dict[str, set[str]] = {
 ONLY_IN_SOLVER = {"pyscipopt", "ecole"}
 WITHOUT_TORCH = {
     "contracts",
+    "edges",
     "config",
     "seeding",
     "provenance",

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray
+from gnn_branching.edges import Edges
 from gnn_branching.feature_schema import ROW_FEATURES, SEARCH_FEATURES, VARIABLE_FEATURES
 from gnn_branching.policy.card import PolicyCard, read_card
 from gnn_branching.policy.kind import LoadedPolicy, get_kind
@@ -58,8 +59,7 @@ class GraphPolicy:
             BranchingState(
                 row_features=np.zeros((1, len(ROW_FEATURES))),
                 variable_features=np.zeros((2, len(VARIABLE_FEATURES))),
-                edge_indices=np.array([[0, 0], [0, 1]]),
-                edge_values=np.ones(2),
+                edges=Edges(indptr=np.array([0, 2]), indices=np.array([0, 1]), values=np.ones(2)),
                 candidates=np.array([1]),
                 search_features=np.zeros((1, len(SEARCH_FEATURES))),
             )

@@ -32,8 +32,8 @@ class NetworkKind:
     Args:
         name: As ``model.kind`` says it.
         build: Returns a network before training from ``[model]``. Its ``forward`` takes a batch's ``row_features,
-            edge_index, edge_values, variable_features, candidates`` (and ``search_features``, if ``model.search`` is
-            not ``none``) and returns one logit per candidate
+            indptr, indices, edge_values, variable_features, candidates`` (and ``search_features``, if ``model.search``
+            is not ``none``) and returns one logit per candidate
             (:class:`gnn_branching.model.network.GraphBatch` gives the shapes). It sees the graph that ``model.graph``
             names.
     """

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gnn_branching.contracts import BranchingState, FloatArray, IndexArray, Sample, SampleOrigin
+from gnn_branching.contracts import BranchingState, FloatArray, Sample, SampleOrigin
+from gnn_branching.edges import Edges, ShortIndexArray, read_only
 from gnn_branching.feature_schema import (
     EDGE_FEATURES,
     FEATURE_SCHEMA,
@@ -89,24 +90,6 @@ class SampleHeader:
         return SampleHeader(structure=values.pop("structure"), origin=SampleOrigin(**values))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Structure:
-    """Edges of the graph of one LP, as a policy sees them; read-only arrays.
-
-    Args:
-        edge_indices: int64, (2, n_edges), as in ``BranchingState``.
-        edge_values: float64, (n_edges,).
-    """
-
-    edge_indices: IndexArray
-    edge_values: FloatArray
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory that the arrays take."""
-        return int(self.edge_indices.nbytes + self.edge_values.nbytes)
-
-
 def encode_structure(state: BranchingState) -> pa.RecordBatch:
     """Return the record batch of a state's edges.
 
@@ -114,44 +97,41 @@ def encode_structure(state: BranchingState) -> pa.RecordBatch:
     together, lowest first: 24 KB instead of the 42 KB of plain indices on set covering with 33,000 edges.
 
     Raises:
-        ValueError: If rows do not ascend, or an index is outside the graph.
+        ValueError: If an edge is outside the graph.
     """
-    rows, variables = state.edge_indices
-    if (np.diff(rows) < 0).any():
-        raise ValueError("edges are not sorted by row")
-    for name, indices, count in (("row", rows, state.n_rows), ("variable", variables, state.n_variables)):
-        if indices.size and not (indices.min() >= 0 and indices.max() < count):
-            raise ValueError(f"an edge names a {name} outside 0…{count - 1}")
-    lengths = np.bincount(rows, minlength=state.n_rows).astype(np.int32)
-    gaps = np.diff(variables, prepend=0).astype("<i4")
+    edges, lengths = state.edges, np.diff(state.edges.indptr)
+    if lengths.size != state.n_rows or (lengths < 0).any():
+        raise ValueError(f"edges do not belong to {state.n_rows} rows, one after the other")
+    if edges.indices.size and not (edges.indices.min() >= 0 and edges.indices.max() < state.n_variables):
+        raise ValueError(f"an edge names a variable outside 0…{state.n_variables - 1}")
+    gaps = np.diff(edges.indices, prepend=np.int32(0)).astype("<i4")
     planes = gaps.view(np.uint8).reshape(-1, 4).T.tobytes()
-    return pa.record_batch([_list(lengths), pa.array([planes]), _list(state.edge_values)], schema=STRUCTURE_SCHEMA)
+    columns = [_list(lengths.astype(np.int32)), pa.array([planes]), _list(edges.values)]
+    return pa.record_batch(columns, schema=STRUCTURE_SCHEMA)
 
 
-def decode_structure(batch: pa.RecordBatch) -> Structure:
+def decode_structure(batch: pa.RecordBatch) -> Edges:
     """Return the edges that :func:`encode_structure` stored."""
     lengths = _integers(batch, "row_lengths")
     planes = np.frombuffer(batch.column("variable_gaps")[0].as_buffer(), dtype=np.uint8).reshape(4, -1)
-    indices = np.empty((2, planes.shape[1]), dtype=np.int64)
     if lengths.sum() != planes.shape[1]:
         raise ValueError(f"rows of {lengths.sum()} edges in all, but {planes.shape[1]} edges")
-    _unpack(lengths, planes, indices)
-    indices.flags.writeable = False
-    return Structure(edge_indices=indices, edge_values=_floats(batch, "edge_values"))
+    indptr = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    indices = np.empty(planes.shape[1], dtype=np.int32)
+    _unpack(planes, indices)
+    return Edges(indptr=read_only(indptr), indices=read_only(indices), values=_floats(batch, "edge_values"))
 
 
 @numba.njit(cache=True, nogil=True)
-def _unpack(lengths: NDArray[np.int32], planes: NDArray[np.uint8], indices: IndexArray) -> None:
-    """Write row and variable of each edge, from the rows' lengths and the bytes of the gaps between variables."""
-    edge, variable = 0, np.int64(0)
-    for row in range(lengths.size):
-        for _ in range(lengths[row]):
-            gap = 0
-            for plane in range(4):
-                gap |= planes[plane, edge] << (8 * plane)
-            variable += np.int32(gap)
-            indices[0, edge], indices[1, edge] = row, variable
-            edge += 1
+def _unpack(planes: NDArray[np.uint8], variables: ShortIndexArray) -> None:
+    """Write the variable of each edge, from the bytes of the gaps between them."""
+    variable = np.int64(0)
+    for edge in range(variables.size):
+        gap = 0
+        for plane in range(4):
+            gap |= planes[plane, edge] << (8 * plane)
+        variable += np.int32(gap)
+        variables[edge] = variable
 
 
 def encode_sample(sample: Sample) -> pa.RecordBatch:
@@ -181,16 +161,15 @@ def encode_sample(sample: Sample) -> pa.RecordBatch:
     return pa.record_batch(columns, schema=sample_schema(extras))
 
 
-def decode_sample(batch: pa.RecordBatch, origin: SampleOrigin, structure: Structure) -> Sample:
-    """Return the sample that :func:`encode_sample` stored, bit for bit; its edges are ``structure``'s own arrays."""
+def decode_sample(batch: pa.RecordBatch, origin: SampleOrigin, edges: Edges) -> Sample:
+    """Return the sample that :func:`encode_sample` stored, bit for bit; ``edges`` are its edges."""
     extras = {
         name: _matrix(batch, name, width) for name, width in OPTIONAL_FEATURES.items() if name in batch.schema.names
     }
     state = BranchingState(
         row_features=_matrix(batch, "row_features", len(ROW_FEATURES)),
         variable_features=_matrix(batch, "variable_features", len(VARIABLE_FEATURES)),
-        edge_indices=structure.edge_indices,
-        edge_values=structure.edge_values,
+        edges=edges,
         candidates=_integers(batch, "candidates").astype(np.int64),
         **extras,
     )

@@ -67,7 +67,7 @@ class FeatureExtractor:
             candidates: The candidates of this tree node.
 
         Returns:
-            The state, with all values finite. Its features are fresh; its edges are read-only, and the same objects as
+            The state, with all values finite. Its features are fresh; its edges are the same object as
             long as they have not changed in a model that is watched.
 
         Raises:
@@ -84,8 +84,7 @@ class FeatureExtractor:
         return BranchingState(
             row_features=row_features,
             variable_features=variable_features,
-            edge_indices=graph.edge_indices,
-            edge_values=graph.edge_values,
+            edges=graph.edges,
             candidates=candidates.indices,
             candidate_features=None if self._khalil is None else self._khalil.extract(model, candidates),
             search_features=search_features,

@@ -57,7 +57,7 @@ def train(
     threads). One that is finished returns at once.
 
     Args:
-        network: Takes a batch's ``row_features, edge_index, edge_values, variable_features, candidates``.
+        network: Takes a batch's ``row_features, indptr, indices, edge_values, variable_features, candidates``.
         train_source: Training samples.
         valid_source: Validation samples, from other instances.
         config: How to train.

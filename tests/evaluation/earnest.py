@@ -18,7 +18,7 @@ class FirstCandidate:
     candidate_set = CandidateSet.LP
 
     def scores(self, state: BranchingState) -> FloatArray:
-        n_nonzeros = np.bincount(state.edge_indices[1], minlength=state.n_variables)
+        n_nonzeros = np.bincount(state.edges.indices, minlength=state.n_variables)
         return n_nonzeros[state.candidates].astype(np.float64)
 
 

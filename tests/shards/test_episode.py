@@ -61,7 +61,9 @@ def test_shared_graphs_are_stored_once() -> None:
     shared = random_episode(rng, 0, 40, n_rows=200, n_variables=100)
     distinct = [random_sample(rng, n_rows=200, n_variables=100) for _ in range(40)]
     assert len(encode_episode(shared)) < 0.6 * len(encode_episode(distinct))
-    one_more_row = replace(shared[0].state, row_features=np.zeros((201, 5)))
+    edges = shared[0].state.edges
+    longer = replace(edges, indptr=np.append(edges.indptr, edges.indptr[-1]))
+    one_more_row = replace(shared[0].state, row_features=np.zeros((201, 5)), edges=longer)
     assert_same_samples(
         read_all(encode_episode([shared[0], replace(shared[0], state=one_more_row)])),
         [shared[0], replace(shared[0], state=one_more_row)],
@@ -139,9 +141,11 @@ def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_malformed_samples_are_refused() -> None:
     sample = random_sample(np.random.default_rng(0), n_rows=5, n_variables=6, density=0.9)
     state = sample.state
-    unsorted = replace(state, edge_indices=state.edge_indices[:, ::-1].copy())
-    with pytest.raises(ValueError, match="not sorted by row"):
-        encode_episode([replace(sample, state=unsorted)])
+    falling = state.edges.indptr.copy()
+    falling[2] = falling[1] - 1
+    for edges in (replace(state.edges, indptr=falling), replace(state.edges, indptr=state.edges.indptr[[0, -1]])):
+        with pytest.raises(ValueError, match="edges do not belong to 5 rows"):
+            encode_episode([replace(sample, state=replace(state, edges=edges))])
     outside = replace(state, variable_features=state.variable_features[:3])
     with pytest.raises(ValueError, match="a variable outside 0…2"):
         encode_episode([replace(sample, state=outside)])

@@ -73,10 +73,11 @@ def test_features_are_those_of_ecole(small_instances: Mapping[str, list[Path]], 
         variables = np.where(np.isnan(expected.variable_features), UNKNOWN_INCUMBENT_VALUE, expected.variable_features)
         np.testing.assert_array_equal(state.variable_features, variables)
         np.testing.assert_allclose(state.row_features, expected.row_features, rtol=1e-13, atol=1e-15)
-        np.testing.assert_array_equal(state.edge_indices, expected.edge_features.indices)
-        np.testing.assert_array_equal(state.edge_values, expected.edge_features.values)
-        if not structures or structures[-1] is not state.edge_values:
-            structures.append(state.edge_values)
+        found = np.stack([state.edges.rows, state.edges.indices])
+        np.testing.assert_array_equal(found, expected.edge_features.indices)
+        np.testing.assert_array_equal(state.edges.values, expected.edge_features.values)
+        if not structures or structures[-1] is not state.edges:
+            structures.append(state.edges)
 
     seen = sum(probe(path, check, settings=settings) for path in small_instances[family])
     assert seen > 10
@@ -105,8 +106,8 @@ def test_rows_and_edges_rebuild_the_lp(small_instances: Mapping[str, list[Path]]
     def check(model: pyscipopt.Model, candidates: Candidates) -> None:
         state = FeatureExtractor().extract(model, candidates)
         dense = np.zeros((state.n_rows, state.n_variables))
-        np.add.at(dense, (state.edge_indices[0], state.edge_indices[1]), state.edge_values)
-        assert (np.diff(state.edge_indices[0]) >= 0).all()
+        np.add.at(dense, (state.edges.rows, state.edges.indices), state.edges.values)
+        assert (np.diff(state.edges.indptr) >= 0).all()
         expected_rows, expected_bias, expected_dual = [], [], []
         objective_norm = np.linalg.norm([variable.getObj() for variable in model.getVars(transformed=True)]) or 1.0
         for row in model.getLPRowsData():

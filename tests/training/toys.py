@@ -35,7 +35,7 @@ class FractionNetwork(nn.Module):
         self.weight = nn.Parameter(torch.tensor(weight))
 
     def forward(
-        self, rows: Tensor, edge_index: Tensor, edge_values: Tensor, variables: Tensor, candidates: Tensor
+        self, rows: Tensor, indptr: Tensor, indices: Tensor, values: Tensor, variables: Tensor, candidates: Tensor
     ) -> Tensor:
         return self.weight * variables[candidates, 9]
 

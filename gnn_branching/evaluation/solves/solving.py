@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from gnn_branching.contracts import BranchingState, InputError, Policy, RuleStatistics, SolveFigures, SolveStatus
+from gnn_branching.edges import Edges
 from gnn_branching.evaluation.solves.leavings import PolicyAgreement, write_agreement
 from gnn_branching.evaluation.solves.plan import SolveJob
 from gnn_branching.evaluation.solves.trees import write_tree
 from gnn_branching.feature_schema import (
-    EDGE_FEATURES,
     N_KHALIL_FEATURES,
     ROW_FEATURES,
     SEARCH_FEATURES,
@@ -122,13 +122,11 @@ def warm_up(policy: Policy) -> None:
 
 def _made_up_state(*, n_rows: int, n_variables: int, n_edges: int, n_candidates: int) -> BranchingState:
     rng = np.random.default_rng(0)
-    rows = np.sort(rng.integers(n_rows, size=n_edges))
-    assert len(EDGE_FEATURES) == 1
+    rows = rng.integers(n_rows, size=n_edges)
     return BranchingState(
         row_features=rng.random((n_rows, len(ROW_FEATURES))),
         variable_features=rng.random((n_variables, len(VARIABLE_FEATURES))),
-        edge_indices=np.stack([rows, rng.integers(n_variables, size=n_edges)]),
-        edge_values=rng.random(n_edges),
+        edges=Edges.from_pairs(rows, rng.integers(n_variables, size=n_edges), rng.random(n_edges), n_rows),
         candidates=np.arange(n_candidates, dtype=np.int64),
         candidate_features=rng.random((n_candidates, N_KHALIL_FEATURES)),
         search_features=rng.random((n_candidates, len(SEARCH_FEATURES))),
