@@ -7,14 +7,14 @@ Left out everywhere, what is fixed makes no difference, and the graph has a frac
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
 from numba import types
 
-from gnn_branching.config import Graph, Search
-from gnn_branching.contracts import BranchingState, FloatArray, IndexArray
+from gnn_branching.config import Graph, ModelConfig, Search
+from gnn_branching.contracts import BranchingState, FloatArray, IndexArray, InputError
 from gnn_branching.edges import Edges, ShortIndexArray, read_only
 from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 
@@ -38,31 +38,39 @@ _SHORTS = types.Array(types.int32, 1, "C", readonly=True)
 _NUMBERS, _FLOATS, _TABLE = types.int64[::1], types.float64[::1], types.float64[:, ::1]
 
 
+@dataclass(frozen=True, slots=True)
 class View:
-    """Shows a network what it was trained on, of one tree node after the other.
+    """What a network sees of a tree node: trained on it, and shown it whenever it is to score.
 
     Args:
         graph: What is seen of the LP's graph.
         search: Whether the search's features are seen.
     """
 
-    def __init__(self, graph: Graph, search: Search = "none") -> None:
-        self.graph, self.search = graph, search
+    graph: Graph = "lp"
+    search: Search = "none"
+
+    @staticmethod
+    def of(model: ModelConfig) -> View:
+        """Return what a network of this shape sees."""
+        return View(model.graph, model.search)
 
     def __call__(self, state: BranchingState) -> BranchingState:
         """Return what is to be seen of a tree node; see :func:`subproblem`.
 
         Raises:
-            ValueError: If the search's features are to be seen, and there are none.
+            InputError: If the search's features are to be seen, and there are none.
         """
         if self.search == "none":
             if state.search_features is not None:
                 state = replace(state, search_features=None)
         elif state.search_features is None:
-            raise ValueError("this policy needs the search's features; read the tree node with its feature schema")
-        if self.graph == "lp":
-            return state
-        return subproblem(state)
+            raise InputError(
+                "a network with model.search needs the search's features, and this tree node has none: collect samples "
+                "with collection.search_features, read it with the policy's feature schema, or train with "
+                "model.search=none"
+            )
+        return subproblem(state) if self.graph == "subproblem" else state
 
 
 def by_variable(state: BranchingState) -> Edges:

@@ -31,7 +31,7 @@ class GraphPolicy:
     ) -> None:
         self.folder, self.name, self.device, self.card = folder.resolve(), name, device, card
         self.ranges = card.feature_ranges
-        self._view = View(self.card.architecture.graph, self.card.architecture.search)
+        self._view = View.of(self.card.architecture)
         self._logits = logits
 
     @property
