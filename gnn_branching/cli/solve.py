@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
@@ -51,7 +47,8 @@ def solve(
         kind, or the policy chooses badly), `plain` (no guard), `verified`, `verified-top`, `cautious`, `top-of-tree`,
         `warm`.
     settings
-        `default` (untouched SCIP), `paper` (no cuts below the root, no restarts), or a SCIP parameter file (`.set`).
+        `default` (SCIP's default settings), `paper` (no cuts below the root, no restarts), or a SCIP parameter file
+        (`.set`).
     time_limit
         Seconds.
     node_limit
@@ -67,6 +64,7 @@ def solve(
     force
         Let a policy branch although its card says that it is slower than SCIP's default rule.
     """
+    from gnn_branching.solver.output import redirected
     from gnn_branching.solver.settings import SolveLimits
     from gnn_branching.solver.solve import prepare_solve
 
@@ -77,14 +75,14 @@ def solve(
         raise InputError(f"the folder of --solution {solution} does not exist")
     prepared = prepare_solve(
         model,
-        rule=load_rule(policy, settings, force=force),
+        rule=choose_rule(policy, settings, force=force),
         settings=settings,
         seed=seed,
         limits=limits,
         rule_settings=preset,
     )
     prepared.model.hideOutput(not log)
-    with _stdout_to_stderr():
+    with redirected(2, 1):  # SCIP's log to stderr: results alone belong on stdout
         figures = prepared.run()
     if prepared.model.getNSols() and solution is not None:
         prepared.model.writeBestSol(str(solution))
@@ -99,8 +97,8 @@ def solve(
     return 130 if figures.status is SolveStatus.INTERRUPTED else 0
 
 
-def load_rule(name: str, settings: str, *, force: bool = False) -> str | Policy:
-    """Return the name of one of SCIP's rules as it is, and anything else as a loaded, warmed-up policy.
+def choose_rule(name: str, settings: str, *, force: bool = False) -> str | Policy:
+    """Return the name of one of SCIP's rules as it is, and anything else as a policy that is loaded and warm.
 
     Under settings that the policy has not seen, a line on stderr says so. A policy that lost against one of SCIP's
     rules is replaced by that rule, unless forced; a line on stderr says so too.
@@ -109,7 +107,6 @@ def load_rule(name: str, settings: str, *, force: bool = False) -> str | Policy:
 
     if name in SCIP_RULES:
         return name
-    from gnn_branching.evaluation.solves.solving import warm_up
     from gnn_branching.policy import load_policy
 
     policy = load_policy(name)
@@ -120,7 +117,7 @@ def load_rule(name: str, settings: str, *, force: bool = False) -> str | Policy:
             file=sys.stderr,
         )
         return verdict.baseline
-    warm_up(policy)
+    policy.warm_up()
     say_unseen_settings(name, policy.card, [settings])
     return policy
 
@@ -150,19 +147,3 @@ def _flat(figures: SolveFigures) -> dict[str, object]:
     plain["n_fallbacks"] = figures.rule.n_fallbacks
     plain["status"] = str(figures.status)
     return {key: None if isinstance(value, float) and not isfinite(value) else value for key, value in plain.items()}
-
-
-@contextmanager
-def _stdout_to_stderr() -> Iterator[None]:
-    """Send what SCIP prints to stderr: results alone belong on stdout."""
-    flush_c = ctypes.CDLL(None).fflush
-    sys.stdout.flush()
-    flush_c(None)
-    saved = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        flush_c(None)
-        os.dup2(saved, 1)
-        os.close(saved)

@@ -5,27 +5,17 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import numpy as np
-
-from gnn_branching.contracts import BranchingState, InputError, Policy, RuleStatistics, SolveFigures, SolveStatus
+from gnn_branching.contracts import InputError, Policy, RuleStatistics, SolveFigures, SolveStatus
 from gnn_branching.evaluation.solves.leavings import PolicyAgreement, write_agreement
 from gnn_branching.evaluation.solves.plan import SolveJob
 from gnn_branching.evaluation.solves.trees import write_tree
-from gnn_branching.feature_schema import (
-    EDGE_FEATURES,
-    N_KHALIL_FEATURES,
-    ROW_FEATURES,
-    SEARCH_FEATURES,
-    VARIABLE_FEATURES,
-)
 from gnn_branching.solver.compare import agreement_along_tree
 from gnn_branching.solver.settings import SolveLimits
-from gnn_branching.solver.solve import prepare_solve, solve_instance
+from gnn_branching.solver.solve import PreparedSolve, prepare_solve
 from gnn_branching.solver.tree import TreeRecorder
 
 SOLVER_MEMORY_SHARE = 0.9
 """SCIP stops at this share of the limit by itself, and then still reports its figures."""
-N_WARM_UP_CALLS = 3
 
 _NOTHING_SOLVED = SolveFigures(
     status=SolveStatus.OTHER_LIMIT,
@@ -50,26 +40,12 @@ def solve_job(job: SolveJob) -> SolveFigures:
     Raises:
         InputError: If the instance or the policy cannot be used.
     """
-    return solve_instance(
-        Path(job.instance.path),
-        rule=prepare_rule(job),
-        settings=job.settings,
-        seed=job.seed,
-        limits=solve_limits(job),
-        rule_settings=job.policy.preset,
-    )
+    return _prepare(job).run()
 
 
 def record_tree(job: SolveJob) -> SolveFigures:
     """Solve one job and write its branch-and-bound tree to ``job.recording_path``."""
-    prepared = prepare_solve(
-        Path(job.instance.path),
-        rule=prepare_rule(job),
-        settings=job.settings,
-        seed=job.seed,
-        limits=solve_limits(job),
-        rule_settings=job.policy.preset,
-    )
+    prepared = _prepare(job)
     recorder = TreeRecorder.attach(prepared.model, prepared.learned)
     figures = prepared.run()
     write_tree(Path(job.recording_path), recorder.records)
@@ -82,7 +58,7 @@ def record_agreement(job: SolveJob) -> SolveFigures:
     Raises:
         InputError: If the job's policy is one of SCIP's rules.
     """
-    policy = prepare_rule(job)
+    policy = load_rule(job)
     if isinstance(policy, str):
         raise InputError(f"{policy} is SCIP's own rule; agreement with strong branching is measured for policies")
     comparison = agreement_along_tree(
@@ -93,14 +69,14 @@ def record_agreement(job: SolveJob) -> SolveFigures:
     return _NOTHING_SOLVED
 
 
-def prepare_rule(job: SolveJob) -> str | Policy:
+def load_rule(job: SolveJob) -> str | Policy:
     """Return the name of SCIP's rule, or the policy, loaded and warm."""
     if not job.policy.is_learned:
         return job.policy.name
     from gnn_branching.policy import load_policy  # SCIP's own rules start faster without it
 
-    policy: Policy = load_policy(job.policy.source)
-    warm_up(policy)
+    policy = load_policy(job.policy.source)
+    policy.warm_up()  # so that compiling is not timed
     return policy
 
 
@@ -113,23 +89,12 @@ def solve_limits(job: SolveJob) -> SolveLimits:
     )
 
 
-def warm_up(policy: Policy) -> None:
-    """Score a made-up tree node a few times, so that compiling and first allocations are not timed."""
-    state = _made_up_state(n_rows=20, n_variables=30, n_edges=80, n_candidates=10)
-    for _ in range(N_WARM_UP_CALLS):
-        policy.scores(state)
-
-
-def _made_up_state(*, n_rows: int, n_variables: int, n_edges: int, n_candidates: int) -> BranchingState:
-    rng = np.random.default_rng(0)
-    rows = np.sort(rng.integers(n_rows, size=n_edges))
-    assert len(EDGE_FEATURES) == 1
-    return BranchingState(
-        row_features=rng.random((n_rows, len(ROW_FEATURES))),
-        variable_features=rng.random((n_variables, len(VARIABLE_FEATURES))),
-        edge_indices=np.stack([rows, rng.integers(n_variables, size=n_edges)]),
-        edge_values=rng.random(n_edges),
-        candidates=np.arange(n_candidates, dtype=np.int64),
-        candidate_features=rng.random((n_candidates, N_KHALIL_FEATURES)),
-        search_features=rng.random((n_candidates, len(SEARCH_FEATURES))),
+def _prepare(job: SolveJob) -> PreparedSolve:
+    return prepare_solve(
+        Path(job.instance.path),
+        rule=load_rule(job),
+        settings=job.settings,
+        seed=job.seed,
+        limits=solve_limits(job),
+        rule_settings=job.policy.preset,
     )
