@@ -15,8 +15,6 @@ from gnn_branching.edges import Edges
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
 
-VarIndex = NewType("VarIndex", int)
-"""Position of a variable in the transformed problem (``SCIPvarGetProbindex``): the rows of ``variable_features``."""
 CandidateIndex = NewType("CandidateIndex", int)
 """Position in ``BranchingState.candidates``; what a policy's scores are indexed by."""
 
@@ -45,7 +43,7 @@ class BranchingState:
         row_features: float64, (n_rows, n_row_features).
         variable_features: float64, (n_variables, n_variable_features).
         edges: The nonzeros, row by row.
-        candidates: int64, (n_candidates,): ``VarIndex`` of each candidate, in the solver's order.
+        candidates: int64, (n_candidates,): rows of ``variable_features`` (``SCIPvarGetProbindex``), in SCIP's order.
         candidate_features: float64, (n_candidates, n_candidate_features), Ecole's ``Khalil2016``; None unless asked
             for, as they cost far more than all the rest.
         search_features: float64, (n_candidates, n_search_features): what is known of each candidate and of the tree
@@ -202,18 +200,17 @@ class SolveStatus(StrEnum):
     @property
     def solved(self) -> bool:
         """Whether the problem was settled: solved, or proved infeasible or unbounded."""
-        return self in _SOLVED
+        return self in (
+            SolveStatus.OPTIMAL,
+            SolveStatus.INFEASIBLE,
+            SolveStatus.UNBOUNDED,
+            SolveStatus.INFEASIBLE_OR_UNBOUNDED,
+        )
 
     @property
     def crashed(self) -> bool:
         """Whether the process ended without SCIP's own figures."""
-        return self in _CRASHED
-
-
-_SOLVED = frozenset(
-    {SolveStatus.OPTIMAL, SolveStatus.INFEASIBLE, SolveStatus.UNBOUNDED, SolveStatus.INFEASIBLE_OR_UNBOUNDED}
-)
-_CRASHED = frozenset({SolveStatus.CRASHED, SolveStatus.KILLED_TIME, SolveStatus.KILLED_MEMORY})
+        return self in (SolveStatus.CRASHED, SolveStatus.KILLED_TIME, SolveStatus.KILLED_MEMORY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,16 +13,13 @@ from rich.text import Text
 
 from gnn_branching.cli.options import ExecutorName, RayAddress
 from gnn_branching.cli.output import JsonPath, Seed, Workers, say_unseen_settings, write_figures
-from gnn_branching.contracts import InputError, InstanceFile, SolveRecord
-from gnn_branching.counting import counting
+from gnn_branching.contracts import InputError
 
 if TYPE_CHECKING:
-    from gnn_branching.evaluation.evaluate import Evaluation, EvaluationRequest
-    from gnn_branching.evaluation.solves.plan import SolveJob
+    from gnn_branching.evaluation.evaluate import Evaluation
 
 WIDTH_OF_FILES = 160
 PROGRAMS = ("gnn-branching", "evaluate")
-EVALUATION_MODULES = ("gnn_branching.instances",)
 
 
 def evaluate(
@@ -53,7 +50,7 @@ def evaluate(
 ) -> int:
     """Compare policies with SCIP's rules, paired on the same instances and seeds.
 
-    Run the same command again to continue where it stopped, however it stopped. Writes `results.parquet` (one row a
+    Run the same command again to continue where it stopped, however it stopped. Writes `results.parquet` (one row per
     solve), `summary.json`, `report.html`, `report.md`, `tables/` (Markdown, CSV, LaTeX) and `figures/`. Exits with 3 if
     optimal values contradict each other or a known optimum.
 
@@ -105,6 +102,8 @@ def evaluate(
     from gnn_branching.evaluation.solves.highs import require_highs
     from gnn_branching.evaluation.solves.plan import HIGHS, ResourceLimits
     from gnn_branching.execution import make_executor
+    from gnn_branching.pipeline.evaluate import choose_instances
+    from gnn_branching.pipeline.evaluate import evaluate as run
     from gnn_branching.policy import load_policy
 
     if n < 1 or seeds < 1:
@@ -122,7 +121,9 @@ def evaluate(
     limits = ResourceLimits(time_limit_seconds=time_limit, node_limit=node_limit, memory_limit_mib=memory_limit)
     request = EvaluationRequest(
         policies=competitors.specs,
-        instances=_instances(family, size, instances, n=n, folder=folder, seed=seed, workers=workers),
+        instances=choose_instances(
+            family or (), size or (), instances, n=n, folder=folder, seed=seed, workers=workers or 0
+        ),
         seeds=tuple(range(seed, seed + seeds)),
         settings=competitors.settings,
         limits=limits,
@@ -139,7 +140,7 @@ def evaluate(
         shift=shift,
         command=_command_line(),
     )
-    evaluation = _run(request, folder)
+    evaluation = run(request, folder)
     _show(evaluation, folder)
     write_figures(json, evaluation.figures)
     return evaluation.exit_code
@@ -149,22 +150,6 @@ def _command_line() -> str:
     """Return what was typed; empty if Python code called the command."""
     program = Path(sys.argv[0]).name.replace("__main__.py", "gnn-branching")
     return shlex.join([program, *sys.argv[1:]]) if program in PROGRAMS else ""
-
-
-def _run(request: EvaluationRequest, folder: Path) -> Evaluation:
-    """Evaluate with a bar that counts what earlier runs have done."""
-    from gnn_branching.evaluation.evaluate import evaluate, n_done, plan_request
-
-    n_jobs, done = len(plan_request(request)), n_done(request, folder)
-    with counting("solves", n_jobs) as show:
-        show(done)
-
-        def on_row(job: SolveJob, record: SolveRecord) -> None:
-            nonlocal done
-            done += 1
-            show(done)
-
-        return evaluate(request, folder, on_row)
 
 
 def _show(evaluation: Evaluation, folder: Path) -> None:
@@ -217,46 +202,3 @@ def report(folders: list[Path], /, *, out: Path | None = None) -> int:
     print(target)
     print(target.with_suffix(".md"))
     return 3 if disagreements else 0
-
-
-def _instances(
-    families: list[str] | None,
-    sizes: list[str] | None,
-    place: Path | None,
-    *,
-    n: int,
-    folder: Path,
-    seed: int,
-    workers: int | None,
-) -> tuple[InstanceFile, ...]:
-    """Return the instances to solve: generated test instances, or a user's files."""
-    from gnn_branching.evaluation.solves.instance_choice import read_instances
-    from gnn_branching.execution import make_executor
-    from gnn_branching.instances import generate_instances, get_family
-
-    if (not families) == (place is None):
-        raise InputError("give either --family NAME or --instances FOLDER")
-    if place is not None:
-        if sizes:
-            raise InputError(f"--size {sizes[0]} goes with --family; --instances has no sizes")
-        return read_instances(place)
-    kinds = [(family, size) for family in families or () for size in sizes or ["easy"]]
-    for family, size in kinds:
-        get_family(family).arguments(size)  # refuses what is unknown before anything is written
-    executor = make_executor("local", workers=workers or 0, preload=EVALUATION_MODULES)
-    found: list[InstanceFile] = []
-    for family, size in kinds:
-        with counting(f"{family} {size}", n) as show:
-            manifest = generate_instances(
-                family,
-                size,
-                n,
-                folder / "instances",
-                executor=executor,
-                seed=seed,
-                split="test",
-                compressed=True,
-                on_instance=show,
-            )
-        found += manifest.instances
-    return tuple(found)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
@@ -72,6 +68,7 @@ def solve(
     force
         Let a policy branch although its card says that it is slower than SCIP's default rule.
     """
+    from gnn_branching.solver.output import redirected
     from gnn_branching.solver.settings import SolveLimits
     from gnn_branching.solver.solve import prepare_solve
 
@@ -81,7 +78,7 @@ def solve(
     if solution is not None and not solution.resolve().parent.is_dir():
         raise InputError(f"the folder of --solution {solution} does not exist")
     setup = choose_setup(policy, settings)
-    rule = load_rule(setup.rule or policy, setup.settings, force=force or setup.is_recipe)
+    rule = choose_rule(setup.rule or policy, setup.settings, force=force or setup.is_recipe)
     prepared = prepare_solve(
         model,
         rule=rule,
@@ -91,7 +88,7 @@ def solve(
         rule_settings=preset,
     )
     prepared.model.hideOutput(not log)
-    with _stdout_to_stderr():
+    with redirected(2, 1):  # SCIP's log to stderr: results alone belong on stdout
         figures = prepared.run()
     if prepared.model.getNSols() and solution is not None:
         prepared.model.writeBestSol(str(solution))
@@ -150,15 +147,14 @@ def choose_setup(policy: str, settings: str | None) -> Setup:
     return Setup(settings=RECIPE, parameters=parameters, rule=recipe.rule if recipe.rule in SCIP_RULES else "")
 
 
-def load_rule(name: str, settings: str, *, force: bool = False) -> str | Policy:
-    """Return the name of one of SCIP's rules as it is, and anything else as a loaded, warmed-up policy.
+def choose_rule(name: str, settings: str, *, force: bool = False) -> str | Policy:
+    """Return the name of one of SCIP's rules as it is, and anything else as a policy that is loaded and warm.
 
     Under settings that the policy has not seen, a line on stderr says so. A policy that lost against one of SCIP's
     rules is replaced by that rule, unless forced; a line on stderr says so too.
     """
     if name in SCIP_RULES:
         return name
-    from gnn_branching.evaluation.solves.solving import warm_up
     from gnn_branching.policy import load_policy
 
     policy = load_policy(name)
@@ -169,7 +165,7 @@ def load_rule(name: str, settings: str, *, force: bool = False) -> str | Policy:
             file=sys.stderr,
         )
         return verdict.baseline
-    warm_up(policy)
+    policy.warm_up()
     say_unseen_settings(name, policy.card, [settings])
     return policy
 
@@ -199,19 +195,3 @@ def _flat(figures: SolveFigures) -> dict[str, object]:
     plain["n_fallbacks"] = figures.rule.n_fallbacks
     plain["status"] = str(figures.status)
     return {key: None if isinstance(value, float) and not isfinite(value) else value for key, value in plain.items()}
-
-
-@contextmanager
-def _stdout_to_stderr() -> Iterator[None]:
-    """Send what SCIP prints to stderr: results alone belong on stdout."""
-    flush_c = ctypes.CDLL(None).fflush
-    sys.stdout.flush()
-    flush_c(None)
-    saved = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        flush_c(None)
-        os.dup2(saved, 1)
-        os.close(saved)

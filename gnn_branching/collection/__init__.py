@@ -4,8 +4,8 @@ from gnn_branching.collection.collect import collect_dataset
 from gnn_branching.collection.display import CollectionDisplay
 from gnn_branching.collection.inspection import DatasetSummary, inspect_dataset
 from gnn_branching.collection.job import EpisodeJob, collect_episode, instance_of_episode
+from gnn_branching.collection.ledger import CollectionProgress
 from gnn_branching.collection.pictures import summary_table, write_pictures
-from gnn_branching.collection.progress import CollectionProgress
 
 __all__ = [
     "CollectionDisplay",

@@ -10,12 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from gnn_branching.collection.job import EpisodeJob, LoadPolicy, Sampler, collect_episode, make_job, sample_with_scip
-from gnn_branching.collection.ledger import SetAside, SplitLedger
-from gnn_branching.collection.progress import CollectionProgress
+from gnn_branching.collection.ledger import CollectionProgress, SetAside, SplitLedger
 from gnn_branching.config import ExperimentConfig, as_of_now, to_mapping
 from gnn_branching.contracts import BarrenError, InputError, InstanceFile
 from gnn_branching.durable import exclusive, remove_partial_files
-from gnn_branching.execution import outcomes_of
 from gnn_branching.execution.protocol import Executor
 from gnn_branching.instances import InstanceSplits
 from gnn_branching.provenance import collect_provenance, file_sha256
@@ -29,7 +27,7 @@ N_BARREN_EPISODES = 200
 BARREN_ROUNDS, LEAST_BARREN_EPISODES = 3, 30
 """With few instances fewer are enough: so many times all of them, and at least this many."""
 
-Report = Callable[[CollectionProgress], None]
+OnProgress = Callable[[CollectionProgress], None]
 
 
 def collect_dataset(
@@ -40,7 +38,7 @@ def collect_dataset(
     *,
     load_policy: LoadPolicy | None = None,
     sampler: Sampler = sample_with_scip,
-    on_progress: Report = lambda progress: None,
+    on_progress: OnProgress = lambda progress: None,
 ) -> DatasetDescription:
     """Collect what of a dataset is missing.
 
@@ -93,7 +91,7 @@ def collect_split(
     ledger: SplitLedger,
     job_of: Callable[[int], EpisodeJob],
     executor: Executor,
-    on_progress: Report,
+    on_progress: OnProgress,
     *,
     most_barren: int = N_BARREN_EPISODES,
 ) -> None:
@@ -101,7 +99,7 @@ def collect_split(
     if ledger.is_complete:
         return
     plan = EpisodePlan(ledger, job_of)
-    with closing(outcomes_of(executor, collect_episode, plan)) as outcomes:
+    with closing(executor.run(collect_episode, plan)) as outcomes:
         for outcome in outcomes:
             job = plan.job(outcome.index)
             if outcome.result is not None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from gnn_branching.collection.progress import CollectionProgress
+from gnn_branching.collection.ledger import CollectionProgress
 
 
 class SpeedColumn(ProgressColumn):

@@ -10,12 +10,11 @@ import numpy as np
 
 from gnn_branching.contracts import CandidateSet, IndexArray, InputError, Sample
 from gnn_branching.feature_schema import VARIABLE_FEATURES
+from gnn_branching.labels import tied_for_best
 from gnn_branching.shards import ShardReader, episode_path, open_dataset
 from gnn_branching.shards.description import SPLITS, DatasetDescription
 from gnn_branching.shards.reader import describe_location
 
-TIE_TOLERANCE = 1e-9
-"""Scores within this relative distance of the best are tied with it."""
 FRACTIONAL_TOLERANCE = 1e-9
 """An LP candidate's value is further than this from every integer (SCIP's own feasibility tolerance is 1e-6)."""
 _FRACTION = VARIABLE_FEATURES.index("solution_frac")
@@ -155,8 +154,7 @@ def label_problem(sample: Sample, *, expects_fractions: bool) -> str:
 
 def n_tied_best(sample: Sample) -> int:
     """Return how many candidates have the best score."""
-    best = sample.scores.max(initial=0.0)
-    return int((sample.scores >= best * (1 - TIE_TOLERANCE)).sum())
+    return int(tied_for_best(sample.scores).sum())
 
 
 def _summarise(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from gnn_branching.config import CollectionConfig
 from gnn_branching.contracts import InstanceFile, Policy, Sample
@@ -14,12 +13,6 @@ from gnn_branching.shards import encode_episode
 
 LoadPolicy = Callable[[str], Policy]
 """Turns ``exploration`` into a policy; an importable function."""
-
-
-class SampledEpisode(Protocol):
-    """What a sampler returns."""
-
-    samples: list[Sample]
 
 
 Sampler = Callable[["EpisodeJob"], Sequence[Sample]]

@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from gnn_branching.collection.progress import CollectionProgress
 from gnn_branching.contracts import InputError
 from gnn_branching.durable import remove_partial_files, write_durably
 from gnn_branching.shards import EpisodeEntry, SplitDescription, episode_path, open_episode
@@ -32,6 +31,27 @@ class SetAside:
     instance: str
     scip_seed: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionProgress:
+    """State of one split.
+
+    Args:
+        split: Which.
+        n_samples: Samples on disk, those of episodes that ran ahead included.
+        n_wanted: Samples asked for.
+        n_episodes: Episodes on disk, those without samples included.
+        n_failed_episodes: Episodes that were set aside.
+        is_complete: Whether the split is finished.
+    """
+
+    split: str
+    n_samples: int
+    n_wanted: int
+    n_episodes: int
+    n_failed_episodes: int
+    is_complete: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

@@ -2,6 +2,5 @@
 
 from gnn_branching.execution.choice import EXECUTORS, make_executor
 from gnn_branching.execution.local import LocalExecutor
-from gnn_branching.execution.streaming import outcomes_of
 
-__all__ = ["EXECUTORS", "LocalExecutor", "make_executor", "outcomes_of"]
+__all__ = ["EXECUTORS", "LocalExecutor", "make_executor"]

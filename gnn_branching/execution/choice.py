@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from gnn_branching.contracts import InputError
@@ -55,14 +56,11 @@ def make_executor(
             memory_limit_mib=memory_limit_mib,
         )
     if name == "slurm":
-        inner = LocalExecutor(
-            workers=1, time_limit_seconds=time_limit_seconds, memory_limit_mib=memory_limit_mib, preload=preload
-        )
         return SlurmExecutor(
             folder=slurm_folder,
             workers=max(workers, 1),
             cluster=slurm_cluster,
             parameters=slurm_parameters or {},
-            inner=inner,
+            inner=replace(local, workers=1),
         )
     raise InputError(f"executor {name!r} is none of {', '.join(EXECUTORS)}")

@@ -9,8 +9,8 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from typing import Generic, TypeVar
 
+from gnn_branching.contracts import InputError
 from gnn_branching.execution.process import die_with, limit_memory
-from gnn_branching.execution.streaming import explain
 
 Payload = TypeVar("Payload")
 Result = TypeVar("Result")
@@ -30,6 +30,12 @@ class JobReport(Generic[Result]):
 
     result: Result | None = None
     failure: str = ""
+
+
+def explain(error: BaseException) -> str:
+    """Return what a job's exception says, in one line."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
 def do_job(function: Callable[[Payload], Result], payload: Payload, memory_limit_mib: int | None) -> JobReport[Result]:

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar, cast
 from gnn_branching.contracts import InputError
 from gnn_branching.execution.job import ARRIVED, JobReport, run_job
 from gnn_branching.execution.process import ONE_THREAD, ending
-from gnn_branching.execution.protocol import JobOutcome
+from gnn_branching.execution.protocol import JobOutcome, Outcomes
 from gnn_branching.provenance import available_cores
 
 Payload = TypeVar("Payload")
@@ -65,11 +65,11 @@ class LocalExecutor:
             if value is not None and not value > 0:
                 raise InputError(f"{name} = {value} must be positive")
 
-    def run(self, function: Callable[[Payload], Result], payloads: Sequence[Payload]) -> Iterator[JobOutcome[Result]]:
+    def run(self, function: Callable[[Payload], Result], payloads: Sequence[Payload]) -> Outcomes[Result]:
         """Call ``function`` on every payload, and yield outcomes in order of completion.
 
         Payload i is asked for only when a worker is free for it, and an ``IndexError`` is the end, so that a sequence
-        may make up its mind late. Closing the iterator kills what runs.
+        may make up its mind late. Closing the generator kills what runs.
 
         Args:
             function: An importable function.

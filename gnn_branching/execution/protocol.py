@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -25,12 +25,16 @@ class JobOutcome(Generic[Result]):
     failure: str = ""
 
 
+Outcomes = Generator[JobOutcome[Result], None, None]
+"""Outcomes as jobs end; closing it stops those that still run."""
+
+
 class Executor(Protocol):
     """Runs independent jobs somewhere; a job that crashes its process fails alone."""
 
-    def run(self, function: Callable[[Payload], Result], payloads: Sequence[Payload]) -> Iterator[JobOutcome[Result]]:
+    def run(self, function: Callable[[Payload], Result], payloads: Sequence[Payload]) -> Outcomes[Result]:
         """Call ``function`` on every payload, and yield outcomes in order of completion.
 
-        ``function`` is importable, payloads and results are picklable; closing the iterator stops the rest.
+        ``function`` is importable, payloads and results are picklable; closing the generator stops the rest.
         """
         ...

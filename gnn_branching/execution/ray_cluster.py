@@ -11,10 +11,9 @@ from types import ModuleType
 from typing import TypeVar
 
 from gnn_branching.contracts import InputError
-from gnn_branching.execution.job import JobReport, do_job
+from gnn_branching.execution.job import JobReport, do_job, explain
 from gnn_branching.execution.process import worker_environment
-from gnn_branching.execution.protocol import JobOutcome
-from gnn_branching.execution.streaming import explain
+from gnn_branching.execution.protocol import JobOutcome, Outcomes
 from gnn_branching.provenance import available_cores
 
 Payload = TypeVar("Payload")
@@ -51,7 +50,7 @@ class RayExecutor:
         """Say what is missing before any work is done."""
         _import_ray()
 
-    def run(self, function: Callable[[Payload], Result], payloads: Sequence[Payload]) -> Iterator[JobOutcome[Result]]:
+    def run(self, function: Callable[[Payload], Result], payloads: Sequence[Payload]) -> Outcomes[Result]:
         """Call ``function`` on every payload, and yield outcomes in order of completion.
 
         Args:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from gnn_branching.contracts import InputError
+from gnn_branching.execution.job import explain
 from gnn_branching.execution.local import LocalExecutor
-from gnn_branching.execution.protocol import JobOutcome
-from gnn_branching.execution.streaming import explain
+from gnn_branching.execution.protocol import JobOutcome, Outcomes
 
 if TYPE_CHECKING:
     import submitit
@@ -54,7 +54,7 @@ class SlurmExecutor:
         """Say what is missing before any work is done."""
         self._submitter()
 
-    def run(self, function: Callable[[Payload], Result], payloads: Sequence[Payload]) -> Iterator[JobOutcome[Result]]:
+    def run(self, function: Callable[[Payload], Result], payloads: Sequence[Payload]) -> Outcomes[Result]:
         """Call ``function`` on every payload, and yield outcomes in order of completion.
 
         Args:

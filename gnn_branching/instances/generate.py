@@ -11,7 +11,6 @@ from pathlib import Path
 
 from gnn_branching.contracts import InputError, InstanceFile
 from gnn_branching.durable import write_durably
-from gnn_branching.execution import outcomes_of
 from gnn_branching.execution.protocol import Executor
 from gnn_branching.instances.family import Argument, InstanceWriter, get_family
 from gnn_branching.instances.files import COMPRESSED_SUFFIX, compress
@@ -139,7 +138,7 @@ def _run(
     """Run the jobs; whatever happens, the manifest names what was finished."""
     last_written = time.monotonic()
     try:
-        with closing(outcomes_of(executor, generate_one, jobs)) as outcomes:
+        with closing(executor.run(generate_one, jobs)) as outcomes:
             for outcome in outcomes:
                 job = jobs[outcome.index]
                 if outcome.result is None:

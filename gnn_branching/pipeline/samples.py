@@ -15,7 +15,7 @@ from gnn_branching.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from gnn_branching.collection.job import LoadPolicy
-    from gnn_branching.collection.progress import CollectionProgress
+    from gnn_branching.collection.ledger import CollectionProgress
     from gnn_branching.execution.protocol import Executor
     from gnn_branching.shards import DatasetDescription
 

@@ -36,7 +36,7 @@ class Candidates:
         model: The model.
         kind: Which set they are.
         addresses: int64, (n_candidates,): SCIP's variables.
-        indices: int64, (n_candidates,): ``VarIndex`` of each.
+        indices: int64, (n_candidates,): ``SCIPvarGetProbindex`` of each.
         lp_values: float64, (n_candidates,): value of each in the LP solution.
     """
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gnn_branching.contracts import AgreementRecord, BranchingState, FloatArray, Policy
+from gnn_branching.labels import tied_for_best
 from gnn_branching.seeding import generator
 from gnn_branching.solver.candidates import current_candidates
 from gnn_branching.solver.expert import make_expert
@@ -14,8 +15,6 @@ from gnn_branching.solver.rule import FunctionPolicy
 from gnn_branching.solver.settings import SolveLimits
 from gnn_branching.solver.solve import prepare_solve
 
-TIE_TOLERANCE = 1e-9
-"""Expert scores this close, relative to the best, count as equal: strong-branching scores tie by the dozen."""
 N_TOP = 5
 
 
@@ -67,7 +66,7 @@ def agreement_along_tree(
 def compare_scores(policy: FloatArray, expert: FloatArray, *, instance: str, depth: int) -> AgreementRecord:
     """Compare a policy's scores with the expert's, both float64 (n_candidates,)."""
     best = float(expert.max())
-    is_best = expert >= best - TIE_TOLERANCE * abs(best)
+    is_best = tied_for_best(expert)
     order = np.argsort(-policy, kind="stable")
     return AgreementRecord(
         instance=instance,

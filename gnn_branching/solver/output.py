@@ -15,26 +15,39 @@ from gnn_branching.solver import scip_library as scip
 
 
 @contextmanager
+def redirected(target: int, *descriptors: int) -> Iterator[None]:
+    """Send what Python and C code write to some of this process's descriptors to another one.
+
+    By duplicates, not by a pipe that a thread reads: SCIP holds the interpreter's lock while it solves, so that nobody
+    would empty a pipe that is full.
+    """
+    flush = ctypes.CDLL(None).fflush
+    sys.stdout.flush()
+    sys.stderr.flush()
+    flush(None)
+    saved = [os.dup(descriptor) for descriptor in descriptors]
+    for descriptor in descriptors:
+        os.dup2(target, descriptor)
+    try:
+        yield
+    finally:
+        flush(None)
+        for descriptor, original in zip(descriptors, saved, strict=True):
+            os.dup2(original, descriptor)
+            os.close(original)
+
+
+@contextmanager
 def native_output() -> Iterator[list[str]]:
     """Collect what SCIP's C code writes to stdout and stderr, instead of showing it."""
     messages: list[str] = []
     # Ecole, once imported, keeps SCIP's error messages to itself.
     ctypes.CDLL(str(scip.scip_library())).SCIPmessageSetErrorPrintingDefault()
-    flush = ctypes.CDLL(None).fflush
-    sys.stdout.flush()
-    sys.stderr.flush()
-    flush(None)
-    saved = [os.dup(1), os.dup(2)]
     with tempfile.TemporaryFile() as capture:
-        os.dup2(capture.fileno(), 1)
-        os.dup2(capture.fileno(), 2)
         try:
-            yield messages
+            with redirected(capture.fileno(), 1, 2):
+                yield messages
         finally:
-            flush(None)
-            for descriptor, original in enumerate(saved, start=1):
-                os.dup2(original, descriptor)
-                os.close(original)
             capture.seek(0)
             messages.extend(capture.read().decode(errors="replace").splitlines())
 

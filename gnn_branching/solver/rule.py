@@ -1,4 +1,4 @@
-"""The branching rule plug-in: any policy branches inside SCIP, and SCIP takes over whenever in doubt."""
+"""The branching rule plug-in: any policy branches inside SCIP, and SCIP's own rule is the fallback."""
 
 from __future__ import annotations
 

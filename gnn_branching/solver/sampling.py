@@ -42,7 +42,6 @@ class EpisodeOutcome:
         samples: The labelled tree nodes, in the order they were met.
         status: Why the solve ended.
         n_tree_nodes: Tree nodes of the solve.
-        n_expert_calls: Times the expert was asked.
         expert_seconds: Wall time inside the expert.
         sampler_seconds: Wall time inside the sampler, the expert's included.
         discarded: Expert calls that gave no sample, by reason.
@@ -51,13 +50,12 @@ class EpisodeOutcome:
     samples: list[Sample] = field(default_factory=list)
     status: SolveStatus = SolveStatus.OTHER_LIMIT
     n_tree_nodes: int = 0
-    n_expert_calls: int = 0
     expert_seconds: float = 0.0
     sampler_seconds: float = 0.0
     discarded: Counter[str] = field(default_factory=Counter)
 
 
-class Sampler(WeaklyBound, pyscipopt.Branchrule):
+class SamplingRule(WeaklyBound, pyscipopt.Branchrule):
     """Ask the expert with a fixed probability at each tree node, keep what it says, and follow it.
 
     Args:
@@ -112,7 +110,6 @@ class Sampler(WeaklyBound, pyscipopt.Branchrule):
         model = self.model
         candidates = current_candidates(model, self._config.candidates)
         state = self._extractor.extract(model, candidates)
-        self.episode.n_expert_calls += 1
         start = perf_counter()
         try:
             scores = self._expert(model, candidates)
@@ -174,7 +171,7 @@ def run_episode(
         primal_bound=inf,
         dual_bound=-inf,
     )
-    sampler = Sampler(config, generator(scip_seed, "ask the expert"), origin)
+    sampler = SamplingRule(config, generator(scip_seed, "ask the expert"), origin)
     model.includeBranchrule(sampler, "sampler", "asks the expert at random", SAMPLER_PRIORITY, -1, 1.0)
     sampler.bind(model)
     if exploration is None:

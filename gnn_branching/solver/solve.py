@@ -103,20 +103,6 @@ def prepare_solve(
     return PreparedSolve(model=model, learned=learned, clock=clock)
 
 
-def solve_instance(
-    path: str | Path,
-    *,
-    rule: str | Policy,
-    settings: str,
-    seed: int,
-    limits: SolveLimits,
-    rule_settings: RuleSettings | str | None = None,
-) -> SolveFigures:
-    """Read an instance, solve it, and report; see :func:`prepare_solve`."""
-    prepared = prepare_solve(path, rule=rule, settings=settings, seed=seed, limits=limits, rule_settings=rule_settings)
-    return prepared.run()
-
-
 def collect_figures(
     model: pyscipopt.Model, *, wall_seconds: float, cpu_seconds: float, root_seconds: float, rule: RuleStatistics
 ) -> SolveFigures:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import torch
 from lightning_fabric import Fabric
@@ -15,7 +14,6 @@ from torch import nn
 
 from gnn_branching.config import ModelConfig, TrainingConfig
 from gnn_branching.contracts import InputError
-from gnn_branching.dataset.data import BranchingData
 from gnn_branching.dataset.loader import training_batches
 from gnn_branching.dataset.source import KeptSource, SampleSource, seen_as
 from gnn_branching.provenance import available_cores
@@ -26,15 +24,6 @@ from gnn_branching.training.outputs import MetricsFile, TensorBoardEvents
 from gnn_branching.training.progress import Progress
 from gnn_branching.training.records import Callback, TrainingResult
 from gnn_branching.training.session import TrainingJob, run_session
-
-
-@runtime_checkable
-class FitsPrenorm(Protocol):
-    """A network with layers that are fitted on data once, before training."""
-
-    def fit_prenorm(self, batches: Iterable[BranchingData]) -> None:
-        """Fit and freeze them; goes through the batches several times."""
-        ...
 
 
 def train(
@@ -167,12 +156,13 @@ def _check(config: TrainingConfig, train_source: SampleSource, valid_source: Sam
 
 def fit_prenorm(network: nn.Module, source: SampleSource, config: TrainingConfig, seed: int) -> None:
     """Fit and freeze the prenorm layers, if there are any, on ``config.n_prenorm_samples`` random samples."""
-    if not isinstance(network, FitsPrenorm):
+    fit = getattr(network, "fit_prenorm", None)
+    if fit is None:
         return
     n_samples = min(config.n_prenorm_samples or len(source), len(source))
     batch_size = min(config.batch_size, n_samples)
     order_seed, n_batches = derive_seed(seed, "prenorm-order"), -(-n_samples // batch_size)
-    network.fit_prenorm(training_batches(source, batch_size=batch_size, seed=order_seed, n_batches=n_batches))
+    fit(training_batches(source, batch_size=batch_size, seed=order_seed, n_batches=n_batches))
 
 
 def _n_threads(config: TrainingConfig) -> int:

@@ -11,6 +11,7 @@ from torch import Tensor
 from gnn_branching.contracts import IndexArray, Policy, Sample
 from gnn_branching.dataset.data import BranchingData
 from gnn_branching.dataset.source import SampleSource
+from gnn_branching.labels import tied_for_best
 from gnn_branching.training.segments import sample_index
 
 TOP = (1, 3, 5, 10)
@@ -95,4 +96,4 @@ def _best_rank(policy: Policy, sample: Sample) -> int:
     if not np.isfinite(scores).all():
         raise FloatingPointError(f"policy {policy.name} scored a candidate NaN or infinite")
     order = np.argsort(-scores, kind="stable")
-    return int(np.flatnonzero(sample.scores[order] == sample.scores.max())[0])
+    return int(np.flatnonzero(tied_for_best(sample.scores)[order])[0])

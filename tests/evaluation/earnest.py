@@ -26,15 +26,15 @@ def prepare_toy(job: SolveJob) -> str | FirstCandidate:
 
 
 def solve_in_earnest(job: SolveJob) -> SolveFigures:
-    solving.prepare_rule = prepare_toy  # type: ignore[assignment]
+    solving.load_rule = prepare_toy  # type: ignore[assignment]
     return solving.solve_job(job)
 
 
 def record_tree(job: SolveJob) -> SolveFigures:
-    solving.prepare_rule = prepare_toy  # type: ignore[assignment]
+    solving.load_rule = prepare_toy  # type: ignore[assignment]
     return solving.record_tree(job)
 
 
 def record_agreement(job: SolveJob) -> SolveFigures:
-    solving.prepare_rule = prepare_toy  # type: ignore[assignment]
+    solving.load_rule = prepare_toy  # type: ignore[assignment]
     return solving.record_agreement(job)

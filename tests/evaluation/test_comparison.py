@@ -11,6 +11,7 @@ from records import failed, solved
 from gnn_branching.contracts import RuleStatistics, SolveRecord, SolveStatus
 from gnn_branching.evaluation.statistics.comparison import MethodFigures, compare
 from gnn_branching.evaluation.statistics.disagreement import Disagreement
+from gnn_branching.evaluation.statistics.measures import MEASURES
 from gnn_branching.evaluation.statistics.pairing import ComparisonOptions, Method
 from gnn_branching.evaluation.statistics.summary import flat_figures, summary_lines, write_summary
 
@@ -163,6 +164,8 @@ def test_summary_is_flat_strict_json_with_the_documented_keys(tmp_path: Path) ->
     for stem in ("time", "post_root_time", "nodes", "fair_nodes", "lp_iterations"):
         for suffix in ("", "_low", "_high", "_p"):
             assert isinstance(ours[f"{stem}_ratio{suffix}"], float), stem + suffix
+    for measure in MEASURES:
+        assert ours[f"{measure.key}_ratio_n_pairs"] == 3, measure.key
     assert ours["p"] == ours["time_ratio_p"]
     assert (ours["solved"], ours["failures"], ours["family"], ours["size"]) == (3, 1, "set-cover", "easy")
     assert ours["user_time_ratio"] is None, "nothing was run under SCIP's default settings"

@@ -19,7 +19,7 @@ from gnn_branching.evaluation.solves.plan import PolicySpec, ResourceLimits, Sol
 from gnn_branching.evaluation.solves.results import read_results
 from gnn_branching.solver.ecole_module import write_generated
 from gnn_branching.solver.settings import SolveLimits
-from gnn_branching.solver.solve import solve_instance
+from gnn_branching.solver.solve import prepare_solve
 
 LIMITS = ResourceLimits(time_limit_seconds=60.0, memory_limit_mib=2048)
 TOYS = EvaluationRequest(
@@ -168,7 +168,7 @@ def test_a_time_limit_in_scip_is_a_row_with_figures(set_covers: tuple[InstanceFi
 )
 def test_what_presolving_settles_has_figures(text: str, status: SolveStatus, tmp_path: Path) -> None:
     (tmp_path / "m.lp").write_text(text)
-    figures = solve_instance(tmp_path / "m.lp", rule="relpscost", settings="default", seed=0, limits=SolveLimits())
+    figures = prepare_solve(tmp_path / "m.lp", rule="relpscost", settings="default", seed=0, limits=SolveLimits()).run()
     assert figures.status is status
     assert (figures.n_tree_nodes, figures.n_fair_nodes, figures.n_strong_branching_lp_iterations) == (0, 0, 0)
 
@@ -178,7 +178,7 @@ def test_a_time_limit_within_presolving_has_figures(
 ) -> None:
     limits = SolveLimits(time_limit_seconds=1e-6)
     path = small_instances["set-cover"][0]
-    figures = solve_instance(path, rule="pscost", settings="paper", seed=0, limits=limits)
+    figures = prepare_solve(path, rule="pscost", settings="paper", seed=0, limits=limits).run()
     assert figures.status is SolveStatus.TIME_LIMIT
     assert figures.n_tree_nodes == 0
     assert "ERROR" not in capfd.readouterr().err, "SCIP was asked what it does not know at this stage"

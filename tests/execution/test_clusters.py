@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gnn_branching.contracts import InputError
-from gnn_branching.execution import make_executor, outcomes_of
+from gnn_branching.execution import make_executor
 from gnn_branching.execution.protocol import Executor
 from tests.execution import jobs
 
@@ -32,7 +32,7 @@ def test_jobs_are_done_and_fail_alone(executor: Executor) -> None:
 def test_payloads_are_asked_for_late(executor: Executor) -> None:
     payloads = jobs.UntilEnough()
     n_done = 0
-    with closing(outcomes_of(executor, jobs.square, payloads)) as outcomes:
+    with closing(executor.run(jobs.square, payloads)) as outcomes:
         for outcome in outcomes:
             assert outcome.result == outcome.index**2
             n_done += 1

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gnn_branching.contracts import InputError
-from gnn_branching.execution import LocalExecutor, make_executor, outcomes_of
+from gnn_branching.execution import LocalExecutor, make_executor
 from gnn_branching.execution.job import ARRIVED
 from gnn_branching.execution.local import _Job, _Running
 from gnn_branching.execution.protocol import Executor, JobOutcome
@@ -23,12 +23,12 @@ INTERRUPTED = """
 import signal
 import sys
 from contextlib import closing
-from gnn_branching.execution import LocalExecutor, outcomes_of
+from gnn_branching.execution import LocalExecutor
 from tests.execution.jobs import note_and_sleep
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
-    with closing(outcomes_of(LocalExecutor(workers=2), note_and_sleep, [sys.argv[1]] * 2)) as outcomes:
+    with closing(LocalExecutor(workers=2).run(note_and_sleep, [sys.argv[1]] * 2)) as outcomes:
         list(outcomes)
 """
 
@@ -147,7 +147,7 @@ def test_payloads_are_asked_for_late() -> None:
 
 
 def test_closing_kills_what_runs(tmp_path: Path) -> None:
-    with closing(outcomes_of(LocalExecutor(workers=3), jobs.misbehave, ["fine", "sleep", "sleep"])) as outcomes:
+    with closing(LocalExecutor(workers=3).run(jobs.misbehave, ["fine", "sleep", "sleep"])) as outcomes:
         assert next(outcomes).result == "fine"
         start = time.monotonic()
     assert time.monotonic() - start < 60

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from gnn_branching.contracts import InputError
 from gnn_branching.execution import LocalExecutor
-from gnn_branching.execution.protocol import JobOutcome
+from gnn_branching.execution.protocol import JobOutcome, Outcomes
 from gnn_branching.instances import content_sha256, family, generate_instances, read_manifest, register_family
 from gnn_branching.instances.generate import instance_seed
 from tests.instances.toys import write_toy
@@ -22,7 +22,7 @@ class HereExecutor:
         self.n_jobs = n_jobs
         self.n_done = 0
 
-    def run(self, function: Callable[..., object], payloads: Sequence[object]) -> Iterator[JobOutcome[object]]:
+    def run(self, function: Callable[..., object], payloads: Sequence[object]) -> Outcomes[object]:
         for index, payload in enumerate(payloads):
             if self.n_done == self.n_jobs:
                 raise KeyboardInterrupt

@@ -19,7 +19,7 @@ from gnn_branching.policy.torch_runtime import TorchNetwork
 from gnn_branching.solver.rule import FunctionPolicy
 from gnn_branching.solver.sampling import run_episode
 from gnn_branching.solver.settings import SolveLimits
-from gnn_branching.solver.solve import solve_instance
+from gnn_branching.solver.solve import prepare_solve
 from tests.conftest import SMALL_FAMILIES
 
 TOLERANCE = 1e-4
@@ -58,7 +58,7 @@ def largest_differences(instances: list[Path], n_nodes: int) -> list[float]:
         if len(errors) >= n_nodes:
             break
         limits = SolveLimits(node_limit=30)
-        solve_instance(path, rule=policy, settings=settings, seed=seed, limits=limits)
+        prepare_solve(path, rule=policy, settings=settings, seed=seed, limits=limits).run()
     return errors
 
 

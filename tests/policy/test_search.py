@@ -18,7 +18,7 @@ from gnn_branching.feature_schema import SEARCH_FEATURES, SEARCH_SCHEMA
 from gnn_branching.model.network import BipartiteGCNN, initial_network
 from gnn_branching.policy import load_policy
 from gnn_branching.solver.settings import SolveLimits
-from gnn_branching.solver.solve import solve_instance
+from gnn_branching.solver.solve import prepare_solve
 from gnn_branching.subproblem import View
 from tests.policy.conftest import save
 
@@ -82,7 +82,7 @@ def test_it_branches_in_scip_and_the_optimum_stays(tmp_path: Path, small_instanc
     decided = 0
     for path in small_instances["combinatorial-auction"][:4]:
         ours, theirs = (
-            solve_instance(path, rule=rule, settings="default", seed=0, limits=SolveLimits())
+            prepare_solve(path, rule=rule, settings="default", seed=0, limits=SolveLimits()).run()
             for rule in (policy, "relpscost")
         )
         assert ours.primal_bound == pytest.approx(theirs.primal_bound, rel=1e-9)

@@ -37,7 +37,7 @@ from gnn_branching.solver.guard import (
 from gnn_branching.solver.rule import PRESETS, LearnedBranching
 from gnn_branching.solver.search_features import pseudocost_scores
 from gnn_branching.solver.settings import SolveLimits
-from gnn_branching.solver.solve import solve_instance
+from gnn_branching.solver.solve import prepare_solve
 from tests.solver.probe import probe
 
 
@@ -112,7 +112,7 @@ def test_a_policy_far_from_home_hands_over_at_once(
     path = max(small_instances["set-cover"], key=lambda path: probe(path, lambda *_: None))
     policy = Opinion(auction_ranges, 1.0)
     plain, guarded, scip = (
-        solve_instance(path, rule=rule, settings="paper", seed=0, limits=SolveLimits(), rule_settings=preset)
+        prepare_solve(path, rule=rule, settings="paper", seed=0, limits=SolveLimits(), rule_settings=preset).run()
         for rule, preset in ((policy, "plain"), (policy, "guarded"), ("relpscost", "plain"))
     )
     assert plain.rule.n_decisions > 0
@@ -192,10 +192,10 @@ def test_a_policy_that_chooses_badly_hands_over_and_the_optimum_stays(
     monkeypatch.setattr("gnn_branching.solver.guard.SHARE_OF_ITERATIONS", 10.0)
     reasons: set[str] = set()
     for path in small_instances["combinatorial-auction"]:
-        guarded = solve_instance(
+        guarded = prepare_solve(
             path, rule=Opinion(auction_ranges, -1.0), settings="paper", seed=0, limits=SolveLimits()
-        )
-        scip = solve_instance(path, rule="relpscost", settings="paper", seed=0, limits=SolveLimits())
+        ).run()
+        scip = prepare_solve(path, rule="relpscost", settings="paper", seed=0, limits=SolveLimits()).run()
         assert guarded.primal_bound == pytest.approx(scip.primal_bound, rel=1e-9)
         reasons |= set(guarded.rule.fallbacks)
     assert reasons == {"guard-gain"}

@@ -12,7 +12,7 @@ import pytest
 from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray, SolveFigures
 from gnn_branching.solver.rule import PRESETS, FunctionPolicy, RuleSettings
 from gnn_branching.solver.settings import SolveLimits
-from gnn_branching.solver.solve import solve_instance
+from gnn_branching.solver.solve import prepare_solve
 from tests.conftest import SMALL_FAMILIES
 from tests.solver.edge_cases import EDGE_CASES
 
@@ -46,8 +46,8 @@ def misbehaving(seed: int) -> FunctionPolicy:
 
 
 def assert_same_answer(path: Path, settings: str, policy: FunctionPolicy, rule: RuleSettings | str) -> SolveFigures:
-    reference = solve_instance(path, rule="relpscost", settings=settings, seed=0, limits=LIMITS)
-    learned = solve_instance(path, rule=policy, settings=settings, seed=0, limits=LIMITS, rule_settings=rule)
+    reference = prepare_solve(path, rule="relpscost", settings=settings, seed=0, limits=LIMITS).run()
+    learned = prepare_solve(path, rule=policy, settings=settings, seed=0, limits=LIMITS, rule_settings=rule).run()
     assert learned.status == reference.status
     assert reference.status.solved
     if np.isfinite(reference.primal_bound):

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from gnn_branching.contracts import InputError
+from gnn_branching.evaluation.solves.plan import PolicySpec, ResourceLimits, build_plan, instance_files
 from gnn_branching.solver.ecole_module import write_generated
 from gnn_branching.solver.problem import read_problem
-from gnn_branching.solver.settings import SolveLimits, apply_settings, prefer_scip_rule
+from gnn_branching.solver.settings import NAMED_SETTINGS, SolveLimits, apply_settings, prefer_scip_rule
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,18 @@ def test_compressed_files_read_like_plain_ones(small_instances: Mapping[str, lis
     packed = tmp_path / "packed.lp.gz"
     packed.write_bytes(gzip.compress(plain.read_bytes()))
     assert read_problem(packed).getNVars() == read_problem(plain).getNVars()
+
+
+@pytest.mark.parametrize("name", NAMED_SETTINGS)
+def test_named_settings_reach_scip(small_instances: Mapping[str, list[Path]], name: str) -> None:
+    model = read_problem(small_instances["set-cover"][0])
+    apply_settings(model, name, seed=3)
+    wanted = NAMED_SETTINGS[name]
+    assert {parameter: model.getParam(parameter) for parameter in wanted} == dict(wanted)
+    (instance,) = instance_files(small_instances["set-cover"][:1], family="set-cover")
+    rule = PolicySpec(name="relpscost")
+    (job,) = build_plan([instance], [rule], seeds=[0], settings=[name], limits=ResourceLimits())
+    assert job.settings == name
 
 
 def test_settings_rules_and_limits_are_checked(small_instances: Mapping[str, list[Path]], tmp_path: Path) -> None:

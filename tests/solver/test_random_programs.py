@@ -10,7 +10,7 @@ import pytest
 from gnn_branching.contracts import BranchingState, CandidateSet, FeatureRanges, FloatArray
 from gnn_branching.feature_schema import ROW_FEATURES, SEARCH_FEATURES, SEARCH_SCHEMA, VARIABLE_FEATURES
 from gnn_branching.solver.settings import SolveLimits
-from gnn_branching.solver.solve import solve_instance
+from gnn_branching.solver.solve import prepare_solve
 
 N_PROGRAMS = 300
 FALLBACKS = {"guard-gain", "no-lp"}
@@ -66,7 +66,9 @@ def test_the_answer_is_scips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pr
         path = tmp_path / f"{seed}.lp"
         write_program(path, seed)
         theirs, ours = (
-            solve_instance(path, rule=rule, settings="default", seed=0, limits=SolveLimits(), rule_settings=settings)
+            prepare_solve(
+                path, rule=rule, settings="default", seed=0, limits=SolveLimits(), rule_settings=settings
+            ).run()
             for rule, settings in (("relpscost", "plain"), (Contrary(), preset))
         )
         assert ours.status is theirs.status, path

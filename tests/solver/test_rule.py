@@ -23,7 +23,7 @@ from gnn_branching.solver.compare import agreement_along_tree, compare_scores
 from gnn_branching.solver.problem import read_problem
 from gnn_branching.solver.rule import PRESETS, RULE_NAME, FunctionPolicy, LearnedBranching, RuleSettings
 from gnn_branching.solver.settings import SolveLimits
-from gnn_branching.solver.solve import prepare_solve, solve_instance
+from gnn_branching.solver.solve import prepare_solve
 from gnn_branching.solver.tree import TreeRecorder
 from gnn_branching.solver.verify import verify_best
 from tests.policy.conftest import make_network, save
@@ -39,7 +39,7 @@ def auction(small_instances: Mapping[str, list[Path]]) -> Path:
 
 def solve_with(path: Path, rule: RuleSettings | str, function=arbitrary):  # type: ignore[no-untyped-def]
     policy = FunctionPolicy(function=function, name="test")
-    return solve_instance(path, rule=policy, settings="paper", seed=0, limits=NO_LIMITS, rule_settings=rule)
+    return prepare_solve(path, rule=policy, settings="paper", seed=0, limits=NO_LIMITS, rule_settings=rule).run()
 
 
 def test_a_function_is_a_policy() -> None:
@@ -132,10 +132,10 @@ def test_verification_ends_at_a_depth(
 
 def test_fair_nodes_charge_strong_branching_rules(small_instances: Mapping[str, list[Path]]) -> None:
     path = small_instances["set-cover"][1]
-    random = solve_instance(path, rule="random", settings="paper", seed=0, limits=NO_LIMITS)
+    random = prepare_solve(path, rule="random", settings="paper", seed=0, limits=NO_LIMITS).run()
     assert random.n_fair_nodes == random.n_tree_nodes
     strong = [
-        solve_instance(path, rule="fullstrong", settings="paper", seed=0, limits=NO_LIMITS)
+        prepare_solve(path, rule="fullstrong", settings="paper", seed=0, limits=NO_LIMITS).run()
         for path in small_instances["combinatorial-auction"]
     ]
     assert any(figures.n_fair_nodes > figures.n_tree_nodes for figures in strong)
@@ -331,6 +331,6 @@ def test_strong_branching_agrees_with_itself(auction: Path) -> None:
     assert wrong.in_top
     assert wrong.score_ratio == 0.5
     policy = FunctionPolicy(function=arbitrary)
-    alone = solve_instance(auction, rule=policy, settings="paper", seed=0, limits=NO_LIMITS)
+    alone = prepare_solve(auction, rule=policy, settings="paper", seed=0, limits=NO_LIMITS).run()
     records = agreement_along_tree(auction, policy, settings="paper", seed=0, limits=NO_LIMITS)
     assert len(records) == alone.rule.n_decisions

@@ -162,7 +162,7 @@ def price_table(groups: Sequence[GroupComparison]) -> Table:
 
 
 def instance_table(records: Sequence[SolveRecord], options: ComparisonOptions) -> Table:
-    """Return each instance's mean time by method, under one row an instance and settings."""
+    """Return each instance's mean time by method, under one row per instance and settings."""
     runs = runs_by_method(records)
     policies = sorted({method.policy for method in runs}, key=lambda name: (name != options.baseline, name))
     instances = sorted({(record.family, record.size, record.instance, record.settings) for record in records})

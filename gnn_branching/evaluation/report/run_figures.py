@@ -60,7 +60,7 @@ def gaps_over_time(trees: Sequence[RecordedTree], *, name: str) -> Picture:
 
 
 def agreement_figure(parts: Mapping[str, Sequence[DepthAgreement]]) -> Picture | None:
-    """Draw agreement with strong branching by depth, with 95 % intervals, one line a policy; None without figures."""
+    """Draw agreement with strong branching by depth, with 95 % intervals, one line per policy; None without figures."""
     if not any(parts.values()):
         return None
     with drawing() as (figure, (axes,)):

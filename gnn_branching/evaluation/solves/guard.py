@@ -15,10 +15,9 @@ from pathlib import Path
 import psutil
 
 from gnn_branching.contracts import SolveRecord, SolveStatus
-from gnn_branching.evaluation.solves.plan import SolveJob
+from gnn_branching.evaluation.solves.plan import SolveJob, make_row
 from gnn_branching.evaluation.solves.store import ChildReport, dump_job, parse_report
 from gnn_branching.execution.process import ending, worker_environment
-from gnn_branching.provenance import collect_provenance
 
 SCIP_SOLVER = "gnn_branching.evaluation.solves.solving:solve_job"
 """What solves in earnest; tests put hand-made functions in its place."""
@@ -130,18 +129,8 @@ def _record(job: SolveJob, *, end: _Ending, report: ChildReport | None, last_wor
     else:
         status = end.status
         detail = f"{end.reason}; {last_words}" if last_words else end.reason
-    return SolveRecord(
-        instance=job.instance.path,
-        family=job.instance.family,
-        size=job.instance.size,
-        policy=job.policy.name,
-        settings=job.settings,
-        seed=job.seed,
-        status=status,
-        figures=figures,
-        detail=detail[:MAX_DETAIL_CHARACTERS],
-        versions=report.versions if report else collect_provenance().to_json(),
-    )
+    versions = report.versions if report else ""
+    return make_row(job, status, figures=figures, detail=detail[:MAX_DETAIL_CHARACTERS], versions=versions)
 
 
 def solving_environment() -> dict[str, str]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from gnn_branching.contracts import AgreementRecord, InputError, KnownOptimum
 from gnn_branching.durable import write_durably
 from gnn_branching.evaluation.solves.trees import RecordedTree, read_tree
+
+Content = TypeVar("Content")
 
 CONDITIONS_FILE = "evaluation.json"
 OPTIMA_FILE = "optima.json"
@@ -101,54 +104,28 @@ def write_agreement(path: Path, records: Iterable[PolicyAgreement]) -> None:
 
 
 def read_conditions(path: Path) -> Conditions:
-    """Read ``evaluation.json``.
-
-    Raises:
-        InputError: If it is damaged.
-    """
-    try:
-        return _CONDITIONS.validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise InputError(f"{path} is damaged: {error.errors()[0]['msg']}; run evaluate again") from None
+    """Read ``evaluation.json``; raises InputError if it is damaged, as all readers here."""
+    return _parse(_CONDITIONS, path.read_bytes(), path)
 
 
 def read_optima(path: Path) -> dict[str, KnownOptimum]:
-    """Read ``optima.json``.
-
-    Raises:
-        InputError: If it is damaged.
-    """
-    try:
-        return _OPTIMA.validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise InputError(f"{path} is damaged: {error.errors()[0]['msg']}; run evaluate again") from None
+    """Read ``optima.json``."""
+    return _parse(_OPTIMA, path.read_bytes(), path)
 
 
 def read_trees(path: Path) -> list[tuple[TreeEntry, RecordedTree]]:
-    """Read ``trees.json`` and the trees that it names; those whose files are gone are left out.
-
-    Raises:
-        InputError: If it is damaged.
-    """
-    try:
-        entries = _TREES.validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise InputError(f"{path} is damaged: {error.errors()[0]['msg']}; run evaluate again") from None
-    trees: list[tuple[TreeEntry, RecordedTree]] = []
-    for entry in entries:
-        file = path.parent / entry.path
-        if file.is_file():
-            trees.append((entry, RecordedTree(title=entry.policy, nodes=read_tree(file))))
-    return trees
+    """Read ``trees.json`` and the trees that it names; those whose files are gone are left out."""
+    files = [(entry, path.parent / entry.path) for entry in _parse(_TREES, path.read_bytes(), path)]
+    return [(entry, RecordedTree(title=entry.policy, nodes=read_tree(file))) for entry, file in files if file.is_file()]
 
 
 def read_agreement(path: Path) -> list[PolicyAgreement]:
-    """Read ``agreement.jsonl``.
+    """Read ``agreement.jsonl``."""
+    return [_parse(_AGREEMENT, line, path) for line in path.read_bytes().splitlines()]
 
-    Raises:
-        InputError: If it is damaged.
-    """
+
+def _parse(adapter: TypeAdapter[Content], data: bytes, path: Path) -> Content:
     try:
-        return [_AGREEMENT.validate_json(line) for line in path.read_bytes().splitlines()]
+        return adapter.validate_json(data)
     except ValidationError as error:
         raise InputError(f"{path} is damaged: {error.errors()[0]['msg']}; run evaluate again") from None

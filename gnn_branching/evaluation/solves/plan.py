@@ -9,12 +9,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from gnn_branching.config import DEFAULT_PRESET
-from gnn_branching.contracts import InputError, InstanceFile
-from gnn_branching.provenance import file_sha256
+from gnn_branching.contracts import InputError, InstanceFile, SolveFigures, SolveRecord, SolveStatus
+from gnn_branching.provenance import collect_provenance, file_sha256
 from gnn_branching.seeding import generator
 
 BASELINE_RULE = "relpscost"
-SETTINGS = ("paper", "default")
 HIGHS = "highs"
 """Name under which the other open solver competes."""
 
@@ -86,7 +85,7 @@ class SolveJob:
     Args:
         instance: The problem file.
         policy: Who branches.
-        settings: Named SCIP settings, one of ``SETTINGS``, or a parameter file.
+        settings: Named SCIP settings, ``paper`` or ``default``, or a parameter file.
         seed: SCIP's seed.
         limits: What it may use.
         recording_path: Where a recording of the solve goes; empty in all solves that are timed.
@@ -110,6 +109,24 @@ class SolveJob:
         key = [instance.path, instance.sha256, policy, self.settings, self.seed, bounds]
         text = json.dumps([*key, bool(self.recording_path)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def make_row(
+    job: SolveJob, status: SolveStatus, *, figures: SolveFigures | None = None, detail: str = "", versions: str = ""
+) -> SolveRecord:
+    """Return the row of a solve; versions are this process's unless its own said them."""
+    return SolveRecord(
+        instance=job.instance.path,
+        family=job.instance.family,
+        size=job.instance.size,
+        policy=job.policy.name,
+        settings=job.settings,
+        seed=job.seed,
+        status=status,
+        figures=figures,
+        detail=detail,
+        versions=versions or collect_provenance().to_json(),
+    )
 
 
 def build_plan(
@@ -188,7 +205,9 @@ def _check(
         if repeated:
             remedy = "; tell them apart with label=folder" if what == "policy" else ""
             raise InputError(f"{what} {repeated[0]!r} is given twice{remedy}")
-    unknown = [name for name in settings if name not in SETTINGS and not Path(name).is_file()]
+    from gnn_branching.solver.settings import NAMED_SETTINGS  # reports read plans where there is no SCIP
+
+    unknown = [name for name in settings if name not in NAMED_SETTINGS and not Path(name).is_file()]
     if unknown:
-        allowed = f"{', '.join(SETTINGS)} or a SCIP parameter file"
+        allowed = f"{', '.join(NAMED_SETTINGS)} or a SCIP parameter file"
         raise InputError(f"settings {unknown[0]!r} are unknown; allowed: {allowed}")

@@ -1,4 +1,4 @@
-"""``results.parquet``: one row a solve, readable by anything; the inverse of :class:`SolveRecord` and back."""
+"""``results.parquet``: one row per solve, readable by anything; the inverse of :class:`SolveRecord` and back."""
 
 from __future__ import annotations
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass
 
 from gnn_branching.contracts import SolveRecord, SolveStatus
 from gnn_branching.evaluation.solves.guard import SCIP_SOLVER, GuardedSolve
-from gnn_branching.evaluation.solves.plan import SolveJob
+from gnn_branching.evaluation.solves.plan import SolveJob, make_row
 from gnn_branching.evaluation.solves.store import RowStore
-from gnn_branching.execution.protocol import Executor, JobOutcome
-from gnn_branching.provenance import available_cores, collect_provenance
-
-Outcome = JobOutcome[SolveRecord | None]
+from gnn_branching.execution.protocol import Executor, JobOutcome, Outcomes
+from gnn_branching.provenance import available_cores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +58,14 @@ def run_plan(
     with closing(_outcomes(missing, options)) as outcomes:
         for outcome in outcomes:
             job = missing[outcome.index]
-            record = outcome.result if outcome.result is not None else _lost(job, outcome.failure)
+            lost = outcome.failure or "the executor returned nothing"
+            record = outcome.result or make_row(job, SolveStatus.CRASHED, detail=lost)
             store.add(job, record)
             on_row(job, record)
     return store.read(jobs)
 
 
-def _outcomes(jobs: Sequence[SolveJob], options: RunnerOptions) -> Generator[Outcome, None, None]:
+def _outcomes(jobs: Sequence[SolveJob], options: RunnerOptions) -> Outcomes[SolveRecord | None]:
     if options.executor is not None:
         yield from options.executor.run(GuardedSolve(target=options.target), jobs)
         return
@@ -82,18 +81,3 @@ def _outcomes(jobs: Sequence[SolveJob], options: RunnerOptions) -> Generator[Out
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _lost(job: SolveJob, failure: str) -> SolveRecord:
-    return SolveRecord(
-        instance=job.instance.path,
-        family=job.instance.family,
-        size=job.instance.size,
-        policy=job.policy.name,
-        settings=job.settings,
-        seed=job.seed,
-        status=SolveStatus.CRASHED,
-        figures=None,
-        detail=failure or "the executor returned nothing",
-        versions=collect_provenance().to_json(),
-    )

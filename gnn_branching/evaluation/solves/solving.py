@@ -9,15 +9,13 @@ from gnn_branching.contracts import InputError, Policy, RuleStatistics, SolveFig
 from gnn_branching.evaluation.solves.leavings import PolicyAgreement, write_agreement
 from gnn_branching.evaluation.solves.plan import HIGHS, SolveJob
 from gnn_branching.evaluation.solves.trees import write_tree
-from gnn_branching.feature_schema import made_up_state
 from gnn_branching.solver.compare import agreement_along_tree
 from gnn_branching.solver.settings import SolveLimits
-from gnn_branching.solver.solve import prepare_solve, solve_instance
+from gnn_branching.solver.solve import PreparedSolve, prepare_solve
 from gnn_branching.solver.tree import TreeRecorder
 
 SOLVER_MEMORY_SHARE = 0.9
 """SCIP stops at this share of the limit by itself, and then still reports its figures."""
-N_WARM_UP_CALLS = 3
 
 _NOTHING_SOLVED = SolveFigures(
     status=SolveStatus.OTHER_LIMIT,
@@ -46,26 +44,12 @@ def solve_job(job: SolveJob) -> SolveFigures:
         from gnn_branching.evaluation.solves.highs import solve_with_highs
 
         return solve_with_highs(job)
-    return solve_instance(
-        Path(job.instance.path),
-        rule=prepare_rule(job),
-        settings=job.policy.recipe or job.settings,
-        seed=job.seed,
-        limits=solve_limits(job),
-        rule_settings=job.policy.preset,
-    )
+    return _prepare(job).run()
 
 
 def record_tree(job: SolveJob) -> SolveFigures:
     """Solve one job and write its branch-and-bound tree to ``job.recording_path``."""
-    prepared = prepare_solve(
-        Path(job.instance.path),
-        rule=prepare_rule(job),
-        settings=job.policy.recipe or job.settings,
-        seed=job.seed,
-        limits=solve_limits(job),
-        rule_settings=job.policy.preset,
-    )
+    prepared = _prepare(job)
     recorder = TreeRecorder.attach(prepared.model, prepared.learned)
     figures = prepared.run()
     write_tree(Path(job.recording_path), recorder.records)
@@ -78,7 +62,7 @@ def record_agreement(job: SolveJob) -> SolveFigures:
     Raises:
         InputError: If the job's policy is one of SCIP's rules.
     """
-    policy = prepare_rule(job)
+    policy = load_rule(job)
     if isinstance(policy, str):
         raise InputError(f"{policy} is SCIP's own rule; agreement with strong branching is measured for policies")
     comparison = agreement_along_tree(
@@ -93,14 +77,14 @@ def record_agreement(job: SolveJob) -> SolveFigures:
     return _NOTHING_SOLVED
 
 
-def prepare_rule(job: SolveJob) -> str | Policy:
+def load_rule(job: SolveJob) -> str | Policy:
     """Return the name of SCIP's rule, or the policy, loaded and warm."""
     if not job.policy.is_learned:
         return job.policy.scip_rule
     from gnn_branching.policy import load_policy  # SCIP's own rules start faster without it
 
-    policy: Policy = load_policy(job.policy.source)
-    warm_up(policy)
+    policy = load_policy(job.policy.source)
+    policy.warm_up()  # so that compiling is not timed
     return policy
 
 
@@ -113,8 +97,12 @@ def solve_limits(job: SolveJob) -> SolveLimits:
     )
 
 
-def warm_up(policy: Policy) -> None:
-    """Score a made-up tree node a few times, so that compiling and first allocations are not timed."""
-    state = made_up_state(policy.feature_schema)
-    for _ in range(N_WARM_UP_CALLS):
-        policy.scores(state)
+def _prepare(job: SolveJob) -> PreparedSolve:
+    return prepare_solve(
+        Path(job.instance.path),
+        rule=load_rule(job),
+        settings=job.policy.recipe or job.settings,
+        seed=job.seed,
+        limits=solve_limits(job),
+        rule_settings=job.policy.preset,
+    )

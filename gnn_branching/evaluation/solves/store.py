@@ -1,4 +1,4 @@
-"""Rows on disk, one small JSON file a solve: what makes an evaluation resumable at any point."""
+"""Rows on disk, one small JSON file per solve: what makes an evaluation resumable at any point."""
 
 from __future__ import annotations
 

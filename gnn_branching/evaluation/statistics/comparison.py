@@ -1,4 +1,4 @@
-"""From rows to one line a method: means, wins, solved, paired ratios, the price of a decision."""
+"""From rows to one line per method: means, wins, solved, paired ratios, the price of a decision."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class GroupComparison:
         size: Size, or ``all``.
         n_instances: Distinct instances.
         n_seeds: Distinct seeds.
-        methods: One line a method: ``paper`` settings first, in them the baseline first, then by time.
+        methods: One line per method: ``paper`` settings first, in them the baseline first, then by time.
     """
 
     family: str

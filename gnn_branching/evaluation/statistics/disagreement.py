@@ -52,7 +52,7 @@ def find_disagreements(
 ) -> tuple[Disagreement, ...]:
     """Return every solve that contradicts the known optimum or, without one, the first proof of its instance.
 
-    Solves stopped by a limit are checked too: their bounds must enclose the optimum. At most one line a solve.
+    Solves stopped by a limit are checked too: their bounds must enclose the optimum. At most one line per solve.
 
     Args:
         records: All solves, of any methods, settings and seeds.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from gnn_branching.durable import write_durably
@@ -78,16 +79,7 @@ def _line(group: GroupComparison, line: MethodFigures, options: ComparisonOption
         "wins": counts.n_wins,
         "timeouts": counts.n_timeouts,
         "failures": counts.n_failures,
-        "time_seconds": _finite(means.time_seconds),
-        "time_deviation_percent": _finite(means.time_deviation_percent),
-        "cpu_seconds": _finite(means.cpu_seconds),
-        "root_seconds": _finite(means.root_seconds),
-        "primal_dual_integral": _finite(means.primal_dual_integral),
-        "n_commonly_solved": means.n_commonly_solved,
-        "nodes": _finite(means.nodes),
-        "fair_nodes": _finite(means.fair_nodes),
-        "lp_iterations": _finite(means.lp_iterations),
-        "strong_branching_lp_iterations": _finite(means.strong_branching_lp_iterations),
+        **{name: _finite(value) for name, value in asdict(means).items()},
         "n_decisions": price.n_decisions,
         "n_fallbacks": price.n_fallbacks,
         "decision_ms": _finite(price.decision_ms),
