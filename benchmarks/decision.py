@@ -95,7 +95,7 @@ class Subject:
     name = "measured"
 
     def __post_init__(self) -> None:
-        self.view = View(self.policy.card.architecture.graph, self.policy.card.architecture.search)
+        self.view = View.of(self.policy.card.architecture)
 
     @property
     def feature_schema(self) -> str:

@@ -22,7 +22,9 @@ class CandidateMLP(nn.Module):
         n_features, width = len(VARIABLE_FEATURES), config.hidden_size
         self.layers = nn.Sequential(nn.Linear(n_features, width), nn.ReLU(), nn.Linear(width, 1, bias=False))
 
-    def forward(self, rows: Tensor, edges: Tensor, values: Tensor, variables: Tensor, candidates: Tensor) -> Tensor:
+    def forward(
+        self, rows: Tensor, indptr: Tensor, indices: Tensor, values: Tensor, variables: Tensor, candidates: Tensor
+    ) -> Tensor:
         """Return one logit per candidate."""
         logits: Tensor = self.layers(variables[candidates])[:, 0]
         return logits

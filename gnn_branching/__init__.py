@@ -6,19 +6,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gnn_branching.pipeline import collect, read_experiment, train_policy
+    from gnn_branching.pipeline import accelerate, collect, read_experiment, train_policy, tune
     from gnn_branching.policy import load_policy
     from gnn_branching.solver.rule import LearnedBranching, RuleSettings
 
-__all__ = ["LearnedBranching", "RuleSettings", "collect", "load_policy", "read_experiment", "train_policy"]
+__all__ = [
+    "LearnedBranching",
+    "RuleSettings",
+    "accelerate",
+    "collect",
+    "load_policy",
+    "read_experiment",
+    "train_policy",
+    "tune",
+]
 
 _HOMES = {
     "LearnedBranching": "gnn_branching.solver.rule",
     "RuleSettings": "gnn_branching.solver.rule",
+    "accelerate": "gnn_branching.pipeline",
     "collect": "gnn_branching.pipeline",
     "load_policy": "gnn_branching.policy",
     "read_experiment": "gnn_branching.pipeline",
     "train_policy": "gnn_branching.pipeline",
+    "tune": "gnn_branching.pipeline",
 }
 
 

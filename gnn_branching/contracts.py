@@ -10,6 +10,8 @@ from typing import NewType, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from gnn_branching.edges import Edges
+
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
 
@@ -17,8 +19,16 @@ CandidateIndex = NewType("CandidateIndex", int)
 """Position in ``BranchingState.candidates``; what a policy's scores are indexed by."""
 
 
+FEATURE_SCHEMA = "ecole-node-bipartite-1"
+"""Name of the schema of the graph alone, ``feature_schema.NODE_BIPARTITE``."""
+
+
 class InputError(ValueError):
     """Bad input from a user: the message is one line that names the value, what is allowed and the remedy."""
+
+
+class BarrenError(InputError):
+    """Models that give no samples: SCIP solves them at the root, or nearly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,28 +37,27 @@ class BranchingState:
 
     A ranged or equality row appears twice, once per side, its left-hand side negated (Ecole's ``NodeBipartite``,
     Gasse et al. 2019, table 1). All values are finite: unknown incumbent values were replaced by
-    ``solver.lp_graph``. Edges may be read-only, and the same objects at the next tree node if they are the same edges.
+    ``solver.lp_graph``. Edges are the same object at the next tree node if they are the same edges.
 
     Args:
-        row_features: float64, (n_rows, n_row_features), columns ``feature_schema.ROW_FEATURES``.
-        variable_features: float64, (n_variables, n_variable_features), columns
-            ``feature_schema.VARIABLE_FEATURES``.
-        edge_indices: int64, (2, n_edges): row, then variable of each nonzero; rows ascend.
-        edge_values: float64, (n_edges,): coefficient over the row's Euclidean norm.
+        row_features: float64, (n_rows, n_row_features).
+        variable_features: float64, (n_variables, n_variable_features).
+        edges: The nonzeros, row by row.
         candidates: int64, (n_candidates,): rows of ``variable_features`` (``SCIPvarGetProbindex``), in SCIP's order.
         candidate_features: float64, (n_candidates, n_candidate_features), Ecole's ``Khalil2016``; None unless asked
             for, as they cost far more than all the rest.
-        search_features: float64, (n_candidates, n_search_features), columns ``feature_schema.SEARCH_FEATURES``; None
-            unless asked for.
+        search_features: float64, (n_candidates, n_search_features): what is known of each candidate and of the tree
+            node; None unless asked for.
+        schema: Name of the schema of all features but Khalil's, which says what the columns are.
     """
 
     row_features: FloatArray
     variable_features: FloatArray
-    edge_indices: IndexArray
-    edge_values: FloatArray
+    edges: Edges
     candidates: IndexArray
     candidate_features: FloatArray | None = None
     search_features: FloatArray | None = None
+    schema: str = FEATURE_SCHEMA
 
     @property
     def n_rows(self) -> int:
@@ -63,7 +72,7 @@ class BranchingState:
     @property
     def n_edges(self) -> int:
         """Number of nonzeros."""
-        return int(self.edge_values.shape[0])
+        return int(self.edges.values.shape[0])
 
     @property
     def n_candidates(self) -> int:

@@ -87,6 +87,21 @@ class RunFolder:
         return self.path / "verdict"
 
     @property
+    def search(self) -> Path:
+        """What a search for settings tried: one folder a rule."""
+        return self.path / "search"
+
+    @property
+    def proof(self) -> Path:
+        """Solves that prove settings on instances held back, with their report."""
+        return self.path / "proof"
+
+    @property
+    def recipe(self) -> Path:
+        """The settings that were found, as a SCIP parameter file."""
+        return self.path / "recipe.set"
+
+    @property
     def slurm(self) -> Path:
         """Jobs sent to SLURM."""
         return self.path / "slurm"

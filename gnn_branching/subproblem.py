@@ -7,16 +7,27 @@ Left out everywhere, what is fixed makes no difference, and the graph has a frac
 
 from __future__ import annotations
 
-import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numba
 import numpy as np
 from numba import types
 
-from gnn_branching.config import Graph, Search
-from gnn_branching.contracts import BranchingState, FloatArray, IndexArray
-from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
+from gnn_branching.config import Graph, ModelConfig, Search
+from gnn_branching.contracts import BranchingState, FloatArray, IndexArray, InputError
+from gnn_branching.edges import Edges, ShortIndexArray, read_only
+from gnn_branching.feature_schema import (
+    GRAPH,
+    ROW_FEATURES,
+    SEARCH_SCHEMA,
+    SEARCHED,
+    VARIABLE_FEATURES,
+    InSubproblem,
+    Side,
+    get_schema,
+    same_columns,
+)
 
 SETTLED_TOLERANCE = 1e-9
 """A row is settled if its left-hand side, over the norm of its coefficients, cannot exceed its bound by more."""
@@ -32,75 +43,75 @@ _AT_LOWER = VARIABLE_FEATURES.index("is_solution_at_lower_bound")
 _AT_UPPER = VARIABLE_FEATURES.index("is_solution_at_upper_bound")
 
 _MATRIX = types.Array(types.float64, 2, "C", readonly=True)
-_EDGES = types.Array(types.int64, 2, "C", readonly=True)
 _VECTOR = types.Array(types.float64, 1, "C", readonly=True)
 _INDEX = types.Array(types.int64, 1, "C", readonly=True)
-_NUMBERS, _FLOATS, _TABLE, _PAIRS = types.int64[::1], types.float64[::1], types.float64[:, ::1], types.int64[:, ::1]
+_SHORTS = types.Array(types.int32, 1, "C", readonly=True)
+_NUMBERS, _FLOATS, _TABLE = types.int64[::1], types.float64[::1], types.float64[:, ::1]
 
 
+@dataclass(frozen=True, slots=True)
 class View:
-    """Shows a network what it was trained on, of one tree node after the other.
-
-    What depends on the edges alone is kept as long as they are the same, for each thread its own.
+    """What a network sees of a tree node: trained on it, and shown it whenever it is to score.
 
     Args:
         graph: What is seen of the LP's graph.
         search: Whether the search's features are seen.
+        schema: Name of the schema of what is seen.
     """
 
-    def __init__(self, graph: Graph, search: Search = "none") -> None:
-        self.graph, self.search = graph, search
-        self._last = threading.local()
+    graph: Graph = "lp"
+    search: Search = "none"
+    schema: str = SEARCH_SCHEMA
+
+    @staticmethod
+    def of(model: ModelConfig) -> View:
+        """Return what a network of this shape sees."""
+        return View(model.graph, model.search, model.schema)
 
     def __call__(self, state: BranchingState) -> BranchingState:
         """Return what is to be seen of a tree node; see :func:`subproblem`.
 
         Raises:
-            ValueError: If the search's features are to be seen, and there are none.
+            InputError: If the search's features are to be seen, and there are none; if columns are not the schema's.
         """
-        if self.search == "none":
-            if state.search_features is not None:
-                state = replace(state, search_features=None)
-        elif state.search_features is None:
-            raise ValueError("this policy needs the search's features; read the tree node with its feature schema")
-        if self.graph == "lp":
-            return state
-        columns: Columns | None = getattr(self._last, "columns", None)
-        if columns is None or not columns.belong_to(state):
-            columns = self._last.columns = Columns(state)
-        return subproblem(state, columns)
+        searched = self.search != "none"
+        if searched and state.search_features is None:
+            raise InputError(
+                "a network with model.search needs the search's features, and this tree node has none: collect samples "
+                "with collection.search_features, read it with the policy's feature schema, or train with "
+                "model.search=none"
+            )
+        if not same_columns(state.schema, self.schema, *GRAPH, *(SEARCHED if searched else ())):
+            raise InputError(
+                f"features of schema {state.schema!r} for a network that sees {self.schema!r}; collect anew"
+            )
+        if not searched and state.search_features is not None:
+            state = replace(state, search_features=None)
+        return subproblem(state) if self.graph == "subproblem" else state
 
 
-class Columns:
-    """The edges of a state in the order of their variables, those of one variable in the order of their rows.
+def by_variable(state: BranchingState) -> Edges:
+    """Return a state's edges in compressed columns: those of one variable in the order of their rows.
 
-    Args:
-        state: Where to read the edges; they are copied.
+    They are kept with the edges, which never change, and so are sorted once only.
 
     Raises:
         ValueError: If an edge's index is out of range.
     """
-
-    def __init__(self, state: BranchingState) -> None:
-        edges, values = np.ascontiguousarray(state.edge_indices), np.ascontiguousarray(state.edge_values)
-        self._source, self._size = (state.edge_indices, state.edge_values), (state.n_rows, state.n_variables)
-        self.offsets = np.zeros(state.n_variables + 1, dtype=np.int64)
-        self.rows, self.values = np.empty(values.size, dtype=np.int64), np.empty(values.size)
-        if not _sort(edges, values, state.n_rows, self.offsets, self.rows, self.values):
-            raise ValueError(f"an edge is not between {state.n_rows} rows and {state.n_variables} variables")
-
-    def belong_to(self, state: BranchingState) -> bool:
-        """Return whether a state's edges are certainly these, between as many vertices."""
-        return (state.n_rows, state.n_variables) == self._size and has_edges(state, *self._source)
-
-
-def has_edges(state: BranchingState, indices: IndexArray, values: FloatArray) -> bool:
-    """Return whether a state's edges are certainly these: the very arrays, which cannot have been written to since."""
-    pairs = (state.edge_indices, indices), (state.edge_values, values)
-    return all(new is old and new.flags.owndata and not new.flags.writeable for new, old in pairs)
+    edges, known = state.edges, state.edges.transposed
+    fits = edges.indptr.size == state.n_rows + 1
+    if fits and known is not None and known.indptr.size == state.n_variables + 1:
+        return known
+    indptr = np.zeros(state.n_variables + 1, dtype=np.int64)
+    rows, values = np.empty(edges.values.size, dtype=np.int32), np.empty(edges.values.size)
+    if not fits or not _transpose(edges.indptr, edges.indices, edges.values, indptr, rows, values):
+        raise ValueError(f"an edge is not between {state.n_rows} rows and {state.n_variables} variables")
+    found = Edges(indptr=read_only(indptr), indices=read_only(rows), values=read_only(values))
+    object.__setattr__(edges, "transposed", found)
+    return found
 
 
-def subproblem(state: BranchingState, columns: Columns | None = None) -> BranchingState:
+def subproblem(state: BranchingState) -> BranchingState:
     """Return a state without the variables fixed at its tree node, and the rows that the others cannot violate.
 
     A variable is fixed if its value is at both of its bounds; candidates stay. The bias of a row loses what the fixed
@@ -110,62 +121,79 @@ def subproblem(state: BranchingState, columns: Columns | None = None) -> Branchi
 
     Args:
         state: Any state; it is not changed.
-        columns: Its edges by variable, if they are at hand.
 
     Returns:
         The state of the subproblem: rows ascend among its edges, and candidates have their order and new numbers.
 
     Raises:
-        ValueError: If there are other features than Ecole's, or an index is out of range.
+        ValueError: If there are other features than the schema's, or some beside Ecole's that would not stay as they
+            are, or an index is out of range.
     """
     rows, variables = np.ascontiguousarray(state.row_features), np.ascontiguousarray(state.variable_features)
-    if (rows.shape[1], variables.shape[1]) != (len(ROW_FEATURES), len(VARIABLE_FEATURES)):
+    if not _has_subproblem(state.schema, rows.shape[1], variables.shape[1]):
         raise ValueError(f"{rows.shape[1]} row and {variables.shape[1]} variable features have no known subproblem")
     place = np.empty(state.n_variables, dtype=np.int64)
     n_variables = _choose_variables(variables, np.ascontiguousarray(state.candidates), place)
     if n_variables < 0:
         raise ValueError(f"a candidate's index is not in [0, {state.n_variables})")
-    columns = columns or Columns(state)
-    edges = columns.offsets, columns.rows, columns.values
+    columns = by_variable(state)
+    edges = columns.indptr, columns.indices, columns.values
     bias, starts, row_scale = rows[:, _BIAS].copy(), np.zeros(state.n_rows + 1, dtype=np.int64), np.zeros(state.n_rows)
     n_rows = _choose_rows(variables, place, *edges, bias, starts, row_scale)
     taken_rows, taken_variables = np.empty((n_rows, rows.shape[1])), np.empty((n_variables, variables.shape[1]))
-    taken_edges, taken_values = np.empty((2, starts[-1]), dtype=np.int64), np.empty(starts[-1])
+    indptr, indices = np.zeros(n_rows + 1, dtype=np.int64), np.empty(starts[-1], dtype=np.int32)
+    values = np.empty(starts[-1])
     scale = _take_variables(variables, place, taken_variables)
-    row_place = _take_rows(rows, bias, starts, row_scale, scale, taken_rows)
-    _take_edges(place, *edges, starts, row_place, row_scale, taken_variables, taken_rows, taken_edges, taken_values)
+    row_place = _take_rows(rows, bias, starts, row_scale, scale, taken_rows, indptr)
+    _take_edges(place, *edges, starts, row_place, row_scale, taken_variables, taken_rows, indices, values)
     return BranchingState(
         row_features=taken_rows,
         variable_features=taken_variables,
-        edge_indices=taken_edges,
-        edge_values=taken_values,
+        edges=Edges(indptr=read_only(indptr), indices=read_only(indices), values=read_only(values)),
         candidates=place[state.candidates],
         candidate_features=state.candidate_features,
         search_features=state.search_features,
+        schema=state.schema,
     )
 
 
-@numba.njit(types.boolean(_EDGES, _VECTOR, types.int64, _NUMBERS, _NUMBERS, _FLOATS), nogil=True, cache=True)
-def _sort(
-    edges: IndexArray, values: FloatArray, n_rows: int, offsets: IndexArray, rows: IndexArray, sorted_values: FloatArray
+@cache
+def _has_subproblem(name: str, n_row_features: int, n_variable_features: int) -> bool:
+    """Return whether features are those of a schema, and what is beside Ecole's is kept."""
+    schema = get_schema(name)
+    more = schema.of(Side.ROW)[len(ROW_FEATURES) :] + schema.of(Side.VARIABLE)[len(VARIABLE_FEATURES) :]
+    fits = (schema.width(Side.ROW), schema.width(Side.VARIABLE)) == (n_row_features, n_variable_features)
+    return fits and all(feature.in_subproblem is InSubproblem.KEPT for feature in more)
+
+
+@numba.njit(types.boolean(_INDEX, _SHORTS, _VECTOR, _NUMBERS, types.int32[::1], _FLOATS), nogil=True, cache=True)
+def _transpose(
+    indptr: IndexArray,
+    indices: ShortIndexArray,
+    values: FloatArray,
+    offsets: IndexArray,
+    rows: ShortIndexArray,
+    sorted_values: FloatArray,
 ) -> bool:
     """Write the edges by variable, given zero ``offsets``; return whether all of them are between vertices."""
-    n_variables, n_outside = offsets.size - 1, 0
+    n_rows, n_variables, n_outside = indptr.size - 1, offsets.size - 1, 0
+    for row in range(n_rows):
+        n_outside += indptr[row] > indptr[row + 1]
     for edge in range(values.size):
-        row, j = edges[0, edge], edges[1, edge]
-        n_outside += (row < 0) | (row >= n_rows) | (j < 0) | (j >= n_variables)
+        n_outside += (indices[edge] < 0) | (indices[edge] >= n_variables)
     if n_outside != 0:
         return False
     for edge in range(values.size):
-        offsets[edges[1, edge]] += 1
+        offsets[indices[edge]] += 1
     for j in range(n_variables):
         offsets[j + 1] += offsets[j]
     # From the last edge on, as this turns each variable's end into its start.
-    for edge in range(values.size - 1, -1, -1):
-        offsets[edges[1, edge]] -= 1
-        place = offsets[edges[1, edge]]
-        rows[place] = edges[0, edge]
-        sorted_values[place] = values[edge]
+    for row in range(n_rows - 1, -1, -1):
+        for edge in range(indptr[row + 1] - 1, indptr[row] - 1, -1):
+            offsets[indices[edge]] -= 1
+            place = offsets[indices[edge]]
+            rows[place] = row
+            sorted_values[place] = values[edge]
     return True
 
 
@@ -186,12 +214,12 @@ def _choose_variables(variables: FloatArray, candidates: IndexArray, place: Inde
     return n_variables
 
 
-@numba.njit(types.int64(_MATRIX, _INDEX, _INDEX, _INDEX, _VECTOR, _FLOATS, _NUMBERS, _FLOATS), nogil=True, cache=True)
+@numba.njit(types.int64(_MATRIX, _INDEX, _INDEX, _SHORTS, _VECTOR, _FLOATS, _NUMBERS, _FLOATS), nogil=True, cache=True)
 def _choose_rows(
     variables: FloatArray,
     place: IndexArray,
     offsets: IndexArray,
-    edge_rows: IndexArray,
+    edge_rows: ShortIndexArray,
     edge_values: FloatArray,
     bias: FloatArray,
     starts: IndexArray,
@@ -236,11 +264,17 @@ def _take_variables(variables: FloatArray, place: IndexArray, taken: FloatArray)
     return scale
 
 
-@numba.njit(_NUMBERS(_MATRIX, _VECTOR, _INDEX, _VECTOR, types.float64, _TABLE), nogil=True, cache=True)
+@numba.njit(_NUMBERS(_MATRIX, _VECTOR, _INDEX, _VECTOR, types.float64, _TABLE, _NUMBERS), nogil=True, cache=True)
 def _take_rows(
-    rows: FloatArray, bias: FloatArray, starts: IndexArray, row_scale: FloatArray, scale: float, taken: FloatArray
+    rows: FloatArray,
+    bias: FloatArray,
+    starts: IndexArray,
+    row_scale: FloatArray,
+    scale: float,
+    taken: FloatArray,
+    indptr: IndexArray,
 ) -> IndexArray:
-    """Write the features of the rows that stay but for their cosines, and return every row's new number, or -1."""
+    """Write the rows that stay, features but for their cosines; return every row's new number, or -1."""
     place = np.full(rows.shape[0], -1, dtype=np.int64)
     n_rows = 0
     for row in range(rows.shape[0]):
@@ -251,25 +285,26 @@ def _take_rows(
             taken[n_rows, _SIMILARITY] = 0.0
             taken[n_rows, _DUAL] *= row_scale[row] * scale
             n_rows += 1
+            indptr[n_rows] = starts[row + 1]
     return place
 
 
 @numba.njit(
-    types.void(_INDEX, _INDEX, _INDEX, _VECTOR, _NUMBERS, _INDEX, _VECTOR, _MATRIX, _TABLE, _PAIRS, _FLOATS),
+    types.void(_INDEX, _INDEX, _SHORTS, _VECTOR, _NUMBERS, _INDEX, _VECTOR, _MATRIX, _TABLE, types.int32[::1], _FLOATS),
     nogil=True,
     cache=True,
 )
 def _take_edges(
     place: IndexArray,
     offsets: IndexArray,
-    edge_rows: IndexArray,
+    edge_rows: ShortIndexArray,
     edge_values: FloatArray,
     starts: IndexArray,
     row_place: IndexArray,
     row_scale: FloatArray,
     taken_variables: FloatArray,
     taken_rows: FloatArray,
-    taken: IndexArray,
+    taken: ShortIndexArray,
     taken_values: FloatArray,
 ) -> None:
     """Write the edges that stay by row, and with them the rows' cosines with the objective; uses ``starts`` up."""
@@ -282,6 +317,6 @@ def _take_edges(
             if row_place[row] >= 0:
                 at = starts[row]
                 starts[row] += 1
-                taken[0, at], taken[1, at] = row_place[row], place[j]
+                taken[at] = place[j]
                 taken_values[at] = edge_values[edge] * row_scale[row]
                 taken_rows[row_place[row], _SIMILARITY] += taken_values[at] * objective

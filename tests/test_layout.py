@@ -18,6 +18,7 @@ FOUNDATION = {
     "config",
     "counting",
     "durable",
+    "edges",
     "execution",
     "feature_schema",
     "labels",
@@ -28,8 +29,9 @@ FOUNDATION = {
     "subproblem",
 }
 ALLOWED: dict[str, set[str]] = {
-    "contracts": set(),
-    "feature_schema": set(),
+    "edges": set(),
+    "contracts": {"edges"},
+    "feature_schema": {"contracts", "edges"},
     "seeding": set(),
     "provenance": set(),
     "counting": set(),
@@ -37,9 +39,9 @@ ALLOWED: dict[str, set[str]] = {
     "durable": {"contracts"},
     "labels": {"contracts"},
     "config": {"contracts", "feature_schema"},
-    "shards": {"contracts", "feature_schema", "durable", "provenance", "seeding"},
+    "shards": {"contracts", "edges", "feature_schema", "durable", "provenance", "seeding"},
     "execution": {"contracts", "provenance", "seeding"},
-    "subproblem": {"contracts", "config", "feature_schema"},
+    "subproblem": {"contracts", "edges", "config", "feature_schema"},
     "solver": FOUNDATION,
     # Ecole's generators belong to the solver, and write the instances.
     "instances": FOUNDATION | {"solver"},
@@ -50,14 +52,18 @@ ALLOWED: dict[str, set[str]] = {
     "diagnostics": FOUNDATION | {"dataset", "model", "training"},
     "theory": FOUNDATION | {"diagnostics"},
     # A policy kind knows how it is trained.
-    "policy": FOUNDATION | {"model", "dataset", "training", "diagnostics"},
+    # A policy gives a model the settings that it was proven with.
+    "policy": FOUNDATION | {"model", "dataset", "training", "diagnostics", "solver"},
     "evaluation": FOUNDATION | {"solver", "policy", "instances"},
     # Everything but the command line, which calls it.
-    "pipeline": FOUNDATION | {"instances", "solver", "collection", "dataset", "training", "policy", "evaluation"},
+    "tuning": FOUNDATION | {"solver", "policy", "evaluation"},
+    "pipeline": FOUNDATION
+    | {"instances", "solver", "collection", "dataset", "training", "policy", "evaluation", "tuning"},
 }
 ONLY_IN_SOLVER = {"pyscipopt", "ecole"}
 WITHOUT_TORCH = {
     "contracts",
+    "edges",
     "config",
     "seeding",
     "provenance",

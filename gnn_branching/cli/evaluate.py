@@ -60,7 +60,8 @@ def evaluate(
     ----------
     policies
         Policies by name or folder (`label=folder` names it in tables, `folder@preset` says how it is used), and SCIP's
-        own rules by name (`pscost`, `fullstrong`, `vanillafullstrong`, `random`, ...).
+        own rules by name (`pscost`, `fullstrong`, `vanillafullstrong`, `random`, ...), or `highs`, the other open
+        solver. `POLICY@recipe` solves under the policy's recipe, `relpscost@recipe=POLICY` under that of another.
     family
         Generated family to solve; may be repeated.
     size
@@ -72,8 +73,9 @@ def evaluate(
     seeds
         SCIP seeds per instance.
     settings
-        `paper` (no cuts below the root, no restarts), `default` (SCIP's default settings), or a parameter file; may be
-        repeated. `paper` by default.
+        `recipe` (what each policy was proven with, against SCIP's default settings; taken where a policy has one and
+        nothing else is asked for), `paper` (no cuts below the root, no restarts; otherwise the default), `default`
+        (SCIP's default settings), or a parameter file; may be repeated.
     baseline
         The rule that all others are compared with; added if it is not among them.
     time_limit
@@ -96,8 +98,9 @@ def evaluate(
         Do crashed and killed solves again.
     """
     from gnn_branching.evaluation.evaluate import EvaluationRequest
-    from gnn_branching.evaluation.solves.competitors import parse_policy
-    from gnn_branching.evaluation.solves.plan import ResourceLimits
+    from gnn_branching.evaluation.solves.competitors import parse_competitors
+    from gnn_branching.evaluation.solves.highs import require_highs
+    from gnn_branching.evaluation.solves.plan import HIGHS, ResourceLimits
     from gnn_branching.execution import make_executor
     from gnn_branching.pipeline.evaluate import choose_instances
     from gnn_branching.pipeline.evaluate import evaluate as run
@@ -105,20 +108,24 @@ def evaluate(
 
     if n < 1 or seeds < 1:
         raise InputError(f"--n {n} and --seeds {seeds} must be 1 or more")
-    folder, settings = out or Path("runs/evaluation"), settings or ["paper"]
-    specs = tuple(parse_policy(policy) for policy in policies)
-    for spec in specs:
+    folder = out or Path("runs/evaluation")
+    competitors = parse_competitors(policies, settings or ())
+    for notice in competitors.notices:
+        print(notice, file=sys.stderr)
+    for spec in competitors.specs:
         if spec.is_learned:
             card = load_policy(spec.source).card  # refuses what no solve could use
-            say_unseen_settings(spec.source, card, settings)
+            say_unseen_settings(spec.source, card, () if spec.recipe else competitors.settings)
+        elif spec.scip_rule == HIGHS:
+            require_highs()
     limits = ResourceLimits(time_limit_seconds=time_limit, node_limit=node_limit, memory_limit_mib=memory_limit)
     request = EvaluationRequest(
-        policies=specs,
+        policies=competitors.specs,
         instances=choose_instances(
             family or (), size or (), instances, n=n, folder=folder, seed=seed, workers=workers or 0
         ),
         seeds=tuple(range(seed, seed + seeds)),
-        settings=tuple(settings),
+        settings=competitors.settings,
         limits=limits,
         baseline=baseline,
         n_workers=workers or 0,

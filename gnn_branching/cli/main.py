@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
+from gnn_branching.cli.accelerate import accelerate
 from gnn_branching.cli.bench import bench
 from gnn_branching.cli.collect import collect
 from gnn_branching.cli.diagnose import diagnose
@@ -20,6 +21,7 @@ from gnn_branching.cli.policies import policies
 from gnn_branching.cli.solve import solve
 from gnn_branching.cli.theory import theory
 from gnn_branching.cli.train_policy import train_policy
+from gnn_branching.cli.tune import tune
 from gnn_branching.contracts import InputError
 
 EXIT_DONE, EXIT_BAD_INPUT, EXIT_CHECK_FAILED, EXIT_INTERRUPTED = 0, 2, 3, 130
@@ -38,6 +40,8 @@ COMMANDS = (
     collect,
     inspect,
     train_policy,
+    tune,
+    accelerate,
     diagnose,
     evaluate,
     report,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.table import Table
 
 from gnn_branching.cli.output import JsonPath, write_figures
+
+if TYPE_CHECKING:
+    from gnn_branching.policy.card import PolicyCard
 
 
 def policies(*, json: JsonPath = None) -> None:
@@ -19,7 +24,7 @@ def policies(*, json: JsonPath = None) -> None:
     if not cards:
         print("no policy ships with this version; train one with train-policy")
     else:
-        table = Table("name", "family", "sizes", "settings", "candidates", "kind", "acc@1", "acc@5", box=None)
+        table = Table("name", "family", "sizes", "settings", "candidates", "acc@1", "acc@5", "recipe", box=None)
         for column in table.columns:
             column.overflow = "fold"
         for name, card in cards.items():
@@ -27,7 +32,7 @@ def policies(*, json: JsonPath = None) -> None:
                 f"{card.metrics[key]:.3f}" if key in card.metrics else "–" for key in ("test_acc_1", "test_acc_5")
             ]
             sizes, settings = ", ".join(card.sizes), ", ".join(card.settings)
-            table.add_row(name, card.family, sizes, settings, card.candidates, card.kind, *accuracy)
+            table.add_row(name, card.family, sizes, settings, card.candidates, *accuracy, _gain(card))
         Console().print(table)
     rows = [
         {
@@ -37,7 +42,29 @@ def policies(*, json: JsonPath = None) -> None:
             "sizes": list(card.sizes),
             "settings": list(card.settings),
             "metrics": dict(card.metrics),
+            "recipe": card.recipe is not None,
+            "evidence": _evidence(card),
         }
         for name, card in cards.items()
     ]
     write_figures(json, {"policies": rows})
+
+
+def _gain(card: PolicyCard) -> str:
+    """Say what a policy's recipe saves."""
+    if card.recipe is None or card.recipe.against_untouched.time_ratio is None:
+        return "–"
+    return f"{card.recipe.against_untouched.time_ratio:.2f} of untouched SCIP's time"
+
+
+def _evidence(card: PolicyCard) -> list[dict[str, object]]:
+    """Return every comparison that the card knows: time ratios with their intervals, and against what."""
+    found = {"verdict": card.verdict}
+    if card.recipe is not None:
+        found |= {"recipe": card.recipe.against_untouched, "recipe, start": card.recipe.against_start}
+    names = ("baseline", "settings", "time_ratio", "time_ratio_low", "time_ratio_high", "n_instances", "n_pairs")
+    return [
+        {"of": of} | {name: getattr(verdict, name) for name in names}
+        for of, verdict in found.items()
+        if verdict is not None
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from gnn_branching.cli.output import JsonPath, Seed, say_unseen_settings, write_figures
+from gnn_branching.config import SCIP_RULES
 from gnn_branching.contracts import InputError, Policy, SolveFigures, SolveStatus
+
+RECIPE = "recipe"
+"""Name of the settings that a policy was proven with."""
 
 
 def solve(
@@ -19,7 +23,7 @@ def solve(
     *,
     policy: str = "relpscost",
     preset: str | None = None,
-    settings: str = "default",
+    settings: str | None = None,
     time_limit: float | None = None,
     node_limit: int | None = None,
     memory_limit: float | None = None,
@@ -47,6 +51,7 @@ def solve(
         kind, or the policy chooses badly), `plain` (no guard), `verified`, `verified-top`, `cautious`, `top-of-tree`,
         `warm`.
     settings
+        `recipe` (those that the policy was proven with; taken where it has some and nothing else is asked for),
         `default` (SCIP's default settings), `paper` (no cuts below the root, no restarts), or a SCIP parameter file
         (`.set`).
     time_limit
@@ -73,10 +78,12 @@ def solve(
     )
     if solution is not None and not solution.resolve().parent.is_dir():
         raise InputError(f"the folder of --solution {solution} does not exist")
+    setup = choose_setup(policy, settings)
+    rule = choose_rule(setup.rule or policy, setup.settings, force=force or setup.is_recipe)
     prepared = prepare_solve(
         model,
-        rule=choose_rule(policy, settings, force=force),
-        settings=settings,
+        rule=rule,
+        settings=setup.parameters or setup.settings,
         seed=seed,
         limits=limits,
         rule_settings=preset,
@@ -93,18 +100,60 @@ def solve(
             value = prepared.model.getSolVal(best, variable)
             if value:
                 print(f"{variable.name} {value:.15g}")
-    write_figures(json, _flat(figures))
+    write_figures(json, _flat(figures) | {"settings": setup.settings, "recipe": setup.is_recipe})
     return 130 if figures.status is SolveStatus.INTERRUPTED else 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """Under what a model is solved.
+
+    Args:
+        settings: Name of the settings, or a parameter file.
+        parameters: The recipe's parameter file; empty for none.
+        rule: SCIP's own rule where the recipe says that it branches; else empty.
+    """
+
+    settings: str
+    parameters: str = ""
+    rule: str = ""
+
+    @property
+    def is_recipe(self) -> bool:
+        """Whether a policy's recipe is used."""
+        return bool(self.parameters)
+
+
+def choose_setup(policy: str, settings: str | None) -> Setup:
+    """Return the settings that are asked for, or else the policy's recipe, or else SCIP's own; a recipe is announced.
+
+    Raises:
+        InputError: If a recipe is asked for, and there is none.
+    """
+    from gnn_branching.policy.card import read_card
+    from gnn_branching.policy.folder import recipe_file
+    from gnn_branching.policy.load import find_folder
+
+    if policy in SCIP_RULES:
+        if settings == RECIPE:
+            raise InputError(f"{policy} is SCIP's own rule and has no recipe; name a policy that has one")
+        return Setup(settings=settings or "default")
+    folder = find_folder(policy)
+    recipe = read_card(folder).recipe
+    if settings not in (None, RECIPE) or (settings is None and recipe is None):
+        return Setup(settings=settings or "default")
+    parameters = str(recipe_file(folder))
+    assert recipe is not None
+    print(f"note: settings from the recipe of policy {policy}: {recipe.against_untouched}", file=sys.stderr)
+    return Setup(settings=RECIPE, parameters=parameters, rule=recipe.rule if recipe.rule in SCIP_RULES else "")
+
+
 def choose_rule(name: str, settings: str, *, force: bool = False) -> str | Policy:
-    """Return the name of one of SCIP's rules as it is, and anything else as a policy that is loaded and warm.
+    """Return the name of one of SCIP's rules as it is, and anything else as a loaded, warmed-up policy.
 
     Under settings that the policy has not seen, a line on stderr says so. A policy that lost against one of SCIP's
     rules is replaced by that rule, unless forced; a line on stderr says so too.
     """
-    from gnn_branching.solver.settings import SCIP_RULES
-
     if name in SCIP_RULES:
         return name
     from gnn_branching.policy import load_policy

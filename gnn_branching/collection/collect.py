@@ -12,7 +12,7 @@ from pathlib import Path
 from gnn_branching.collection.job import EpisodeJob, LoadPolicy, Sampler, collect_episode, make_job, sample_with_scip
 from gnn_branching.collection.ledger import CollectionProgress, SetAside, SplitLedger
 from gnn_branching.config import ExperimentConfig, as_of_now, to_mapping
-from gnn_branching.contracts import InputError, InstanceFile
+from gnn_branching.contracts import BarrenError, InputError, InstanceFile
 from gnn_branching.durable import exclusive, remove_partial_files
 from gnn_branching.execution.protocol import Executor
 from gnn_branching.instances import InstanceSplits
@@ -118,7 +118,7 @@ def collect_split(
             if ledger.is_complete:
                 return
             if ledger.n_barren >= most_barren:
-                raise InputError(_explain_barren(ledger))
+                raise BarrenError(_explain_barren(ledger))
 
 
 class EpisodePlan(Sequence[EpisodeJob]):

@@ -147,7 +147,7 @@ def label_problem(sample: Sample, *, expects_fractions: bool) -> str:
         return "a candidate appears twice"
     if expects_fractions and (state.variable_features[candidates, _FRACTION] <= FRACTIONAL_TOLERANCE).any():
         return "a candidate is not fractional in the LP solution"
-    if not all(np.isfinite(array).all() for array in (state.row_features, state.variable_features, state.edge_values)):
+    if not all(np.isfinite(array).all() for array in (state.row_features, state.variable_features, state.edges.values)):
         return "a feature is not finite"
     return ""
 

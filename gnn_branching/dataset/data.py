@@ -21,7 +21,9 @@ class BranchingData(Data):
     Attributes:
         row_features: float32, (n_rows, n_row_features).
         variable_features: float32, (n_variables, n_variable_features).
-        edge_index: int64, (2, n_edges): row, then variable.
+        indptr: int64, (n_rows + 1,): the edges of row ``i`` are ``indptr[i]`` to ``indptr[i + 1]``; the one tensor that
+            PyTorch Geometric's own batching cannot concatenate, and :func:`collate` does.
+        indices: int32, (n_edges,): the variable of each edge.
         edge_values: float32, (n_edges,).
         candidates: int64, (n_candidates,): rows of ``variable_features``.
         scores: float64, (n_candidates,): the expert's.
@@ -35,7 +37,8 @@ class BranchingData(Data):
 
     row_features: Tensor
     variable_features: Tensor
-    edge_index: Tensor
+    indptr: Tensor
+    indices: Tensor
     edge_values: Tensor
     candidates: Tensor
     scores: Tensor
@@ -47,15 +50,13 @@ class BranchingData(Data):
 
     def __inc__(self, key: str, value: object, *args: object, **kwargs: object) -> object:
         """Shift indices by the vertices that come before in a batch."""
-        if key == "edge_index":
-            return torch.stack([self.n_rows.sum(), self.n_variables.sum()]).unsqueeze(1)
-        if key == "candidates":
-            return self.n_variables.sum()
-        return 0
+        if key == "indptr":
+            raise TypeError("row pointers are not concatenated; use gnn_branching.dataset.data.collate")
+        return self.n_variables.sum() if key in ("indices", "candidates") else 0
 
     def __cat_dim__(self, key: str, value: object, *args: object, **kwargs: object) -> int:
-        """Concatenate edges along the second dimension, all else along the first."""
-        return 1 if key == "edge_index" else 0
+        """Concatenate along the first dimension."""
+        return 0
 
     @property
     def n_samples(self) -> int:
@@ -91,18 +92,20 @@ def collate(samples: Sequence[Sample]) -> BranchingData:
     if not n_candidates.all():
         origin = samples[int(n_candidates.argmin())].origin
         raise InputError(f"sample of {origin.instance}, tree node {origin.tree_node}, has no candidate; drop it")
-    row_starts, variable_starts = np.cumsum(n_rows) - n_rows, np.cumsum(n_variables) - n_variables
-    edge_index = torch.empty((2, sum(state.n_edges for state in states)), dtype=torch.int64)
-    for side, starts in enumerate((row_starts, variable_starts)):
-        _shifted([state.edge_indices[side] for state in states], starts, edge_index[side].numpy())
+    n_edges, first_variable = [state.n_edges for state in states], _starts(n_variables)
+    indptr = torch.zeros(int(n_rows.sum()) + 1, dtype=torch.int64)
+    _shifted([state.edges.indptr[1:] for state in states], _starts(n_edges), indptr[1:])
+    indices = torch.empty(sum(n_edges), dtype=torch.int32)
+    _shifted([state.edges.indices for state in states], first_variable, indices)
     candidates = torch.empty(int(n_candidates.sum()), dtype=torch.int64)
-    _shifted([state.candidates for state in states], variable_starts, candidates.numpy())
+    _shifted([state.candidates for state in states], first_variable, candidates)
     searched = [state.search_features for state in states if state.search_features is not None]
     return BranchingData(
         row_features=_cast([state.row_features for state in states], "row"),
         variable_features=_cast([state.variable_features for state in states], "variable"),
-        edge_index=edge_index,
-        edge_values=_cast([state.edge_values for state in states], "edge"),
+        indptr=indptr,
+        indices=indices,
+        edge_values=_cast([state.edges.values for state in states], "edge"),
         candidates=candidates,
         scores=torch.from_numpy(np.concatenate([sample.scores for sample in samples])),
         is_best=torch.from_numpy(np.concatenate([sample.scores == sample.scores.max() for sample in samples])),
@@ -126,8 +129,15 @@ def _cast(parts: Sequence[FloatArray], name: str) -> Tensor:
     return result
 
 
-def _shifted(parts: Sequence[NDArray[np.int64]], starts: NDArray[np.int64], out: NDArray[np.int64]) -> None:
-    position = 0
+def _starts(counts: Sequence[int] | NDArray[np.int64]) -> list[int]:
+    """Return how many come before each part."""
+    starts: list[int] = (np.cumsum(counts) - counts).tolist()
+    return starts
+
+
+def _shifted(parts: Sequence[NDArray[np.integer]], starts: Sequence[int], out: Tensor) -> None:
+    """Concatenate indices, each part's counted on from where it starts."""
+    position, array = 0, out.numpy()
     for part, start in zip(parts, starts, strict=True):
-        np.add(part, start, out=out[position : position + part.shape[0]])
+        np.add(part, start, out=array[position : position + part.shape[0]])
         position += part.shape[0]

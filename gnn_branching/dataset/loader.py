@@ -81,13 +81,11 @@ class FixedOrder:
     Args:
         n_samples: Samples in all.
         batch_size: Samples per batch, over all processes.
-        seed: Of augmentations, if there are any.
     """
 
-    def __init__(self, n_samples: int, batch_size: int, seed: int = 0) -> None:
+    def __init__(self, n_samples: int, batch_size: int) -> None:
         self.n_samples = n_samples
         self.batch_size = batch_size
-        self.seed = seed
 
     @property
     def n_batches(self) -> int:

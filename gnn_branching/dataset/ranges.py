@@ -42,7 +42,7 @@ class FeatureRange:
     def add(self, state: BranchingState) -> None:
         """Widen the ranges to a tree node's features."""
         self._row.append(state.row_features)
-        self._edge.append(state.edge_values[:, None])
+        self._edge.append(state.edges.values[:, None])
         self._variable.append(state.variable_features)
 
     @property

@@ -8,9 +8,8 @@ from dataclasses import fields, replace
 from itertools import accumulate
 from typing import Protocol, runtime_checkable
 
-from gnn_branching.config import Graph, Search
 from gnn_branching.contracts import InputError, Sample
-from gnn_branching.subproblem import subproblem
+from gnn_branching.subproblem import View
 
 KEPT_BYTES = 1 << 30
 """Memory for samples that a training keeps."""
@@ -91,28 +90,18 @@ class SeenSource:
 
     Args:
         source: Samples of whole tree nodes.
-        graph: What is seen of the LP's graph.
-        search: Whether the search's features are seen.
+        view: What is seen of them.
     """
 
-    def __init__(self, source: SampleSource, graph: Graph, search: Search = "none") -> None:
-        self._source = source
-        self.graph, self.search = graph, search
+    def __init__(self, source: SampleSource, view: View) -> None:
+        self._source, self.view = source, view
 
     def __len__(self) -> int:
         return len(self._source)
 
     def __getitem__(self, index: int) -> Sample:
         sample = self._source[index]
-        state = subproblem(sample.state) if self.graph == "subproblem" else sample.state
-        if self.search == "none":
-            state = replace(state, search_features=None)
-        elif state.search_features is None:
-            raise InputError(
-                "a network with model.search needs samples with collection.search_features, and these have none; "
-                "collect again, or give --set model.search=none"
-            )
-        return replace(sample, state=state)
+        return replace(sample, state=self.view(sample.state))
 
 
 class KeptSource:
@@ -150,21 +139,20 @@ class KeptSource:
 
 def _n_bytes(sample: Sample) -> int:
     """Return the memory of a sample's arrays, as if it shared none with others."""
-    arrays = (getattr(sample.state, part.name) for part in fields(sample.state))
-    return int(sample.scores.nbytes + sum(array.nbytes for array in arrays if array is not None))
+    parts = (getattr(sample.state, part.name) for part in fields(sample.state))
+    return int(sample.scores.nbytes + sum(getattr(part, "nbytes", 0) for part in parts))
 
 
-def seen_as(source: SampleSource, graph: Graph, search: Search = "none") -> SampleSource:
+def seen_as(source: SampleSource, view: View) -> SeenSource:
     """Return the samples as a network is to see them, whether or not they are so already.
 
     Raises:
         InputError: If the samples are seen differently already.
     """
-    if isinstance(source, SeenSource):
-        found, wanted = (source.graph, source.search), (graph, search)
-        if found != wanted:
-            raise InputError(
-                f"samples seen as {found} cannot train a network that sees {wanted}; give whole tree nodes"
-            )
-        return source
-    return SeenSource(source, graph, search)
+    if not isinstance(source, SeenSource):
+        return SeenSource(source, view)
+    if source.view != view:
+        raise InputError(
+            f"samples seen as {source.view} cannot train a network that sees {view}; give whole tree nodes"
+        )
+    return source

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 Function = TypeVar("Function", bound=Callable[..., object])
 Floats = NDArray[np.floating]
 Integers = NDArray[np.int64]
+Shorts = NDArray[np.int32]
 
 
 def compiled(signature: str) -> Callable[[Function], Function]:
@@ -28,7 +29,7 @@ def compiled(signature: str) -> Callable[[Function], Function]:
 
     Args:
         signature: In Numba's notation, where ``M`` is a matrix and ``V`` a vector (of float32, and of float64), ``I``
-            an int64 vector, all contiguous, and ``n`` an int64.
+            an int64 and ``S`` an int32 vector, all contiguous, and ``n`` an int64.
     """
     versions = sorted({_expand(signature, scalar) for scalar in ("float32", "float64")})
     decorator = numba.njit(versions, nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
@@ -36,54 +37,40 @@ def compiled(signature: str) -> Callable[[Function], Function]:
 
 
 def _expand(signature: str, scalar: str) -> str:
-    names = {"M": f"{scalar}[:,::1]", "V": f"{scalar}[::1]", "I": "int64[::1]", "n": "int64"}
+    names = {"M": f"{scalar}[:,::1]", "V": f"{scalar}[::1]", "I": "int64[::1]", "S": "int32[::1]", "n": "int64"}
     result, _, arguments = signature.rstrip(")").partition("(")
     return f"{result}({', '.join(names[name.strip()] for name in arguments.split(','))})"
 
 
-@compiled("boolean(I, I)")
-def offsets_if_sorted(targets: Integers, offsets: Integers) -> bool:
-    """Fill ``offsets`` if ``targets`` ascend; return whether they do."""
-    filled = 0
-    offsets[0] = 0
-    for edge in range(targets.size):
-        if targets[edge] < filled:
-            return False
-        while filled < targets[edge]:
-            filled += 1
-            offsets[filled] = edge
-    while filled < offsets.size - 1:
-        filled += 1
-        offsets[filled] = targets.size
-    return True
-
-
-@compiled("void(I, I, I)")
-def count_edges(targets: Integers, positions: Integers, offsets: Integers) -> None:
-    """Fill ``offsets`` with the edges before each kept target; ``positions`` is -1 for the others."""
+@compiled("void(S, I, I)")
+def count_edges(variables: Shorts, positions: Integers, offsets: Integers) -> None:
+    """Fill ``offsets`` with the edges before each kept variable; ``positions`` is -1 for the others."""
     offsets[:] = 0
-    for edge in range(targets.size):
-        position = positions[targets[edge]]
+    for edge in range(variables.size):
+        position = positions[variables[edge]]
         if position >= 0:
             offsets[position + 1] += 1
     for position in range(offsets.size - 1):
         offsets[position + 1] += offsets[position]
 
 
-@compiled("void(I, I, I, I)")
-def place_edges(targets: Integers, positions: Integers, free: Integers, order: Integers) -> None:
-    """Fill ``order`` with the kept edges by target; ``free`` starts as a copy of the offsets and is used up."""
-    for edge in range(targets.size):
-        position = positions[targets[edge]]
-        if position >= 0:
-            order[free[position]] = edge
-            free[position] += 1
+@compiled("void(I, S, I, I, S, I)")
+def place_edges(
+    indptr: Integers, variables: Shorts, positions: Integers, free: Integers, rows: Shorts, order: Integers
+) -> None:
+    """Fill ``rows`` and ``order`` with the kept edges by variable; ``free`` starts as a copy of the offsets."""
+    for row in range(indptr.size - 1):
+        for edge in range(indptr[row], indptr[row + 1]):
+            position = positions[variables[edge]]
+            if position >= 0:
+                rows[free[position]], order[free[position]] = row, edge
+                free[position] += 1
 
 
-@compiled("void(I, I, V, M, M, V, M, n, n)")
+@compiled("void(I, S, V, M, M, V, M, n, n)")
 def forward(
     offsets: Integers,
-    sources: Integers,
+    sources: Shorts,
     values: Floats,
     target: Floats,
     source: Floats,
@@ -112,10 +99,10 @@ def forward(
                 total[t, k] += max(target[t, k] + source[s0, k] + v0 * edge[k], zero)
 
 
-@compiled("void(I, I, V, M, M, V, M, M, M, V, n, n, n)")
+@compiled("void(I, S, V, M, M, V, M, M, M, V, n, n, n)")
 def backward(
     offsets: Integers,
-    sources: Integers,
+    sources: Shorts,
     values: Floats,
     target: Floats,
     source: Floats,
@@ -157,10 +144,10 @@ def backward(
                 d_edge[k] += g0 * v0
 
 
-@compiled("void(I, I, V, M, M, V, M, V, n, n)")
+@compiled("void(I, S, V, M, M, V, M, V, n, n)")
 def backward_values(
     offsets: Integers,
-    sources: Integers,
+    sources: Shorts,
     values: Floats,
     target: Floats,
     source: Floats,

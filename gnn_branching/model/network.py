@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from gnn_branching.config import SEARCH_WIDTH, ModelConfig
-from gnn_branching.feature_schema import ROW_FEATURES, SEARCH_FEATURES, VARIABLE_FEATURES
+from gnn_branching.feature_schema import SEARCHED, Side, get_schema
 from gnn_branching.model.convolution import HalfConvolution
-from gnn_branching.model.incidence import group_edges
+from gnn_branching.model.incidence import Incidence, by_variable, edge_index
 from gnn_branching.model.prenorm import PreNorm, PrenormObserved
 from gnn_branching.seeding import derive_seed
 
@@ -24,7 +24,8 @@ class GraphBatch(Protocol):
 
     Attributes:
         row_features: (n_rows, n_row_features).
-        edge_index: int64, (2, n_edges): row, then variable.
+        indptr: int64, (n_rows + 1,): the edges of row ``i`` are ``indptr[i]`` to ``indptr[i + 1]``.
+        indices: int32, (n_edges,): the variable of each edge.
         edge_values: (n_edges,).
         variable_features: (n_variables, n_variable_features).
         candidates: int64, (n_candidates,): distinct variables.
@@ -32,7 +33,8 @@ class GraphBatch(Protocol):
     """
 
     row_features: Tensor
-    edge_index: Tensor
+    indptr: Tensor
+    indices: Tensor
     edge_values: Tensor
     variable_features: Tensor
     candidates: Tensor
@@ -41,9 +43,10 @@ class GraphBatch(Protocol):
 
 def inputs_of(batch: GraphBatch) -> tuple[Tensor, ...]:
     """Return a batch as the arguments of a network's ``forward``: the search's features last, if there are any."""
-    graph = batch.row_features, batch.edge_index, batch.edge_values, batch.variable_features, batch.candidates
+    edges = batch.indptr, batch.indices, batch.edge_values
     searched = getattr(batch, "search_features", None)  # PyTorch Geometric forgets what is None
-    return graph if searched is None else (*graph, searched)
+    inputs = batch.row_features, *edges, batch.variable_features, batch.candidates
+    return inputs if searched is None else (*inputs, searched)
 
 
 class BipartiteGCNN(nn.Module):
@@ -60,14 +63,15 @@ class BipartiteGCNN(nn.Module):
         super().__init__()
         self.config = config
         self.implementation: Implementation = implementation
-        width = config.hidden_size
+        width, schema = config.hidden_size, get_schema(config.schema)
         half = _half_convolution(implementation)
-        self.row_embedding = _embedding(len(ROW_FEATURES), width)
+        self.row_embedding = _embedding(schema.width(Side.ROW), width)
         self.edge_norm = PreNorm(1)
-        self.variable_embedding = _embedding(len(VARIABLE_FEATURES), width)
+        self.variable_embedding = _embedding(schema.width(Side.VARIABLE), width)
         self.to_rows = nn.ModuleList(half(width, config.aggregation) for _ in range(config.n_rounds))
         self.to_variables = nn.ModuleList(half(width, config.aggregation) for _ in range(config.n_rounds))
-        self.search_columns = [SEARCH_FEATURES.index(name) for name in config.search_features]
+        seen = config.search_features if config.search != "none" else ()
+        self.search_columns = [schema.names(*SEARCHED).index(name) for name in seen]
         self.search_embedding: nn.Sequential | None = None
         n_head = width
         if config.search == "head":
@@ -83,7 +87,8 @@ class BipartiteGCNN(nn.Module):
     def forward(
         self,
         row_features: Tensor,
-        edge_index: Tensor,
+        indptr: Tensor,
+        indices: Tensor,
         edge_values: Tensor,
         variable_features: Tensor,
         candidates: Tensor,
@@ -94,7 +99,7 @@ class BipartiteGCNN(nn.Module):
         values: Tensor = self.edge_norm(edge_values[:, None])[:, 0]
         variables: Tensor = self.variable_embedding(variable_features)
         convolve = self._fused if self.implementation == "fused" else self._reference
-        embeddings = convolve(rows, edge_index, values, variables, candidates)
+        embeddings = convolve(rows, Incidence(offsets=indptr, sources=indices), values, variables, candidates)
         if self.search_embedding is not None:
             if search_features is None:
                 raise ValueError("this network sees the search's features, and there are none")
@@ -140,26 +145,26 @@ class BipartiteGCNN(nn.Module):
         if self.search_embedding is not None:
             yield from _prenorms_in(self.search_embedding)
 
-    def _fused(self, rows: Tensor, edge_index: Tensor, values: Tensor, variables: Tensor, candidates: Tensor) -> Tensor:
+    def _fused(self, rows: Tensor, by_row: Incidence, values: Tensor, variables: Tensor, candidates: Tensor) -> Tensor:
         """Convolve; the last half-convolution computes the candidates alone, except for prenorm statistics."""
-        by_row = group_edges(edge_index[0], edge_index[1], rows.shape[0])
         last = len(self.to_rows) - 1
         fitting = any(layer.observing for layer in _prenorms_in(self.to_variables))
         for i, (to_rows, to_variables) in enumerate(zip(self.to_rows, self.to_variables, strict=True)):
             rows = to_rows(rows, variables, by_row, values)
             keep = candidates if i == last and not fitting else None
-            by_variable = group_edges(edge_index[1], edge_index[0], variables.shape[0], keep=keep)
+            transposed = by_variable(by_row.offsets, by_row.sources, variables.shape[0], keep=keep)
             kept = variables if keep is None else variables[keep]
-            variables = to_variables(kept, rows, by_variable, values)
+            variables = to_variables(kept, rows, transposed, values)
         return variables
 
     def _reference(
-        self, rows: Tensor, edge_index: Tensor, values: Tensor, variables: Tensor, candidates: Tensor
+        self, rows: Tensor, by_row: Incidence, values: Tensor, variables: Tensor, candidates: Tensor
     ) -> Tensor:
         """Convolve as published: every variable, every layer."""
+        edges = edge_index(by_row.offsets, by_row.sources)
         for to_rows, to_variables in zip(self.to_rows, self.to_variables, strict=True):
-            rows = to_rows(rows, variables, edge_index.flip(0), values)
-            variables = to_variables(variables, rows, edge_index, values)
+            rows = to_rows(rows, variables, edges.flip(0), values)
+            variables = to_variables(variables, rows, edges, values)
         return variables[candidates]
 
 

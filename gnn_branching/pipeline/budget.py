@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gnn_branching.config import CollectionConfig, ExperimentConfig
-from gnn_branching.contracts import InputError
+from gnn_branching.contracts import BarrenError, InputError
 from gnn_branching.durable import write_json
 from gnn_branching.run_folder import RunFolder
 
@@ -46,6 +46,8 @@ COLLECTION_SHARE, VERDICT_SHARE = 0.5, 0.35
 """Of a budget, for samples and for the verdict; training takes minutes at most."""
 PILOT = {"n_train_samples": 30, "n_valid_samples": 15, "n_test_samples": 15}
 """Samples taken to learn how long one takes; they count."""
+BARREN = "barren"
+"""Key that a run's folder keeps instead of numbers of samples, with the reason why there are none."""
 LEAST_TRAIN_SAMPLES, MOST_TRAIN_SAMPLES = 60, 5000
 HELD_OUT_PART, MOST_HELD_OUT = 0.2, 200
 """Validation samples, and as many test samples, per training sample; and how many are enough."""
@@ -88,15 +90,23 @@ def fit_to_budget(
     What was decided is kept in the run folder, and stays: a run that goes on, goes on with the same numbers.
 
     Raises:
+        BarrenError: If the models give too few samples, or too slowly.
         InputError: If samples cannot be taken.
     """
     if folder.budget.is_file():
         counts = json.loads(folder.budget.read_text())
+        if BARREN in counts:
+            raise BarrenError(counts[BARREN])
     else:
         from gnn_branching.pipeline.samples import collect
 
         start = perf_counter()
-        collect(replace(config, collection=with_counts(config.collection, PILOT)), folder, executor)
+        pilot = replace(config, collection=with_counts(config.collection, PILOT))
+        try:
+            collect(pilot, folder, executor, seconds=COLLECTION_SHARE * budget.seconds)
+        except BarrenError as error:
+            write_json(folder.budget, {BARREN: str(error)})
+            raise
         seconds_per_sample = (perf_counter() - start) / sum(PILOT.values())
         counts = _counts(int(COLLECTION_SHARE * budget.seconds / seconds_per_sample))
         write_json(folder.budget, counts)

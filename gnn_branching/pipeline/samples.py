@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from gnn_branching.config import ExperimentConfig
+from gnn_branching.contracts import BarrenError
 from gnn_branching.counting import counting
 from gnn_branching.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from gnn_branching.collection.job import LoadPolicy
+    from gnn_branching.collection.ledger import CollectionProgress
     from gnn_branching.execution.protocol import Executor
     from gnn_branching.shards import DatasetDescription
 
@@ -31,22 +35,26 @@ def collection_executor(
     )
 
 
-def collect(config: ExperimentConfig, folder: RunFolder, executor: Executor | None = None) -> DatasetDescription:
+def collect(
+    config: ExperimentConfig, folder: RunFolder, executor: Executor | None = None, *, seconds: float = inf
+) -> DatasetDescription:
     """Generate and collect what is missing, showing progress on standard error.
 
     Args:
         config: Which instances, and how samples are taken.
         folder: Gets ``instances/`` and ``dataset/``.
         executor: Where the jobs run; this machine's cores by default.
+        seconds: Time after which to give up, with what there is kept.
 
     Raises:
+        BarrenError: If the models give too few samples, or too slowly.
         InputError: If Ecole is missing, or the folder holds samples of another configuration.
     """
     from gnn_branching.collection import CollectionDisplay, collect_dataset
+    from gnn_branching.config import SCIP_RULES
     from gnn_branching.instances import list_instances, prepare_splits
     from gnn_branching.instances.kinship import check_kinship
     from gnn_branching.solver.ecole_module import load_ecole
-    from gnn_branching.solver.settings import SCIP_RULES
 
     load_ecole()  # known to be missing now, rather than by every episode
     executor = executor or collection_executor(folder=folder)
@@ -64,8 +72,18 @@ def collect(config: ExperimentConfig, folder: RunFolder, executor: Executor | No
     loader: LoadPolicy | None = None
     if config.collection.exploration not in SCIP_RULES:
         from gnn_branching.policy import load_policy as loader
+    end = perf_counter() + seconds
     with CollectionDisplay() as display:
-        return collect_dataset(config, splits, folder.dataset, executor, load_policy=loader, on_progress=display.update)
+
+        def on_progress(progress: CollectionProgress) -> None:
+            display.update(progress)
+            if perf_counter() > end:
+                raise BarrenError(
+                    f"{progress.n_samples} {progress.split} samples from {progress.n_episodes} solves in "
+                    f"{seconds:.0f} s are too few to learn from; take a larger budget, or harder models"
+                )
+
+        return collect_dataset(config, splits, folder.dataset, executor, load_policy=loader, on_progress=on_progress)
 
 
 def _some(paths: Sequence[Path]) -> Sequence[Path]:

@@ -86,7 +86,11 @@ def judge(
             show(len(records))
     if not records:
         return None
-    tried = [_verdict(records, preset, settings, limits.time_limit_seconds) for preset in PRESETS_TRIED]
+    limit_seconds = limits.time_limit_seconds
+    tried = [
+        paired_verdict(records, preset, BASELINE_RULE, settings=settings, preset=preset, limit_seconds=limit_seconds)
+        for preset in PRESETS_TRIED
+    ]
     return min(tried, key=lambda verdict: inf if verdict.time_ratio is None else verdict.time_ratio)
 
 
@@ -102,21 +106,32 @@ def _wall_seconds(record: SolveRecord) -> float:
     return 0.0 if record.figures is None else record.figures.wall_seconds
 
 
-def _verdict(records: Sequence[SolveRecord], preset: str, settings: str, time_limit_seconds: float) -> Verdict:
-    from gnn_branching.evaluation.solves.plan import BASELINE_RULE
+def paired_verdict(
+    records: Sequence[SolveRecord], ours: str, theirs: str, *, settings: str, preset: str, limit_seconds: float
+) -> Verdict:
+    """Compare two competitors by the rows of their solves, paired by instance and seed.
+
+    Args:
+        records: Rows, of these competitors and perhaps others.
+        ours: Name of the competitor that is judged.
+        theirs: Name of the one that it is judged against.
+        settings: Those of the comparison, the same in the rows of both.
+        preset: How the policy is used, for the record.
+        limit_seconds: What an unsolved instance counts for.
+    """
     from gnn_branching.evaluation.statistics.measures import MEASURES, TIME
     from gnn_branching.evaluation.statistics.pairing import ComparisonOptions, Method, ratio_of, runs_by_method
 
     runs = runs_by_method(records)
-    ours, theirs = (runs.get(Method(settings, rule), {}) for rule in (preset, BASELINE_RULE))
-    options = ComparisonOptions(baseline=BASELINE_RULE, time_limit_seconds=time_limit_seconds)
-    time = ratio_of(ours, theirs, TIME, options)
-    nodes = ratio_of(ours, theirs, next(measure for measure in MEASURES if measure.key == "nodes"), options)
+    own, other = (runs.get(Method(settings, name), {}) for name in (ours, theirs))
+    options = ComparisonOptions(baseline=theirs, time_limit_seconds=limit_seconds)
+    time = ratio_of(own, other, TIME, options)
+    nodes = ratio_of(own, other, next(measure for measure in MEASURES if measure.key == "nodes"), options)
     outcome: Outcome = "faster" if time.high < 1 else "slower" if time.low > 1 else "no-difference"
     return Verdict(
         verdict=outcome,
         preset=preset,
-        baseline=BASELINE_RULE,
+        baseline=theirs,
         settings=settings,
         time_ratio=_known(time.value),
         time_ratio_low=_known(time.low),
@@ -124,7 +139,7 @@ def _verdict(records: Sequence[SolveRecord], preset: str, settings: str, time_li
         nodes_ratio=_known(nodes.value),
         n_pairs=time.n_pairs,
         n_instances=time.n_instances,
-        time_limit_seconds=time_limit_seconds,
+        time_limit_seconds=limit_seconds,
     )
 
 

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from safetensors.numpy import save as pack_tensors
 
 from gnn_branching.config import ExperimentConfig, ModelConfig, to_mapping
-from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray, InputError
+from gnn_branching.contracts import BranchingState, FloatArray, InputError
 from gnn_branching.durable import write_json
 from gnn_branching.feature_schema import KHALIL_SCHEMA, N_KHALIL_FEATURES
 from gnn_branching.policy.candidate_table import CandidateTable, candidate_table, normalised
 from gnn_branching.policy.card import WEIGHTS_FILE, PolicyCard, read_card, read_weights
+from gnn_branching.policy.folder import FolderPolicy
 from gnn_branching.policy.kind import FitRequest, FittedPolicy, LoadedPolicy
 
 PER_TREE_NODE = "each column stretched to [0, 1] over the candidates of a tree node"
@@ -138,7 +139,7 @@ class Baseline(ABC):
         return arrays
 
 
-class BaselinePolicy:
+class BaselinePolicy(FolderPolicy):
     """A fitted baseline as a :class:`~gnn_branching.contracts.Policy`; pickled as the path of its folder.
 
     Args:
@@ -150,25 +151,12 @@ class BaselinePolicy:
         InputError: If the folder is not a whole policy of that kind, or a library is needed and not installed.
     """
 
-    feature_schema = KHALIL_SCHEMA
-
     def __init__(self, folder: Path, name: str, kind: Baseline) -> None:
-        self.folder, self.name, self._kind = folder.resolve(), name, kind
-        self.card: PolicyCard = read_card(folder)
+        super().__init__(folder, name, read_card(folder))
+        self._kind = kind
         if self.card.kind != kind.name:
             raise InputError(f"{folder} holds a {self.card.kind}, which is no {kind.name}; load it with load_policy")
-        self.ranges = self.card.feature_ranges
         self._predict = kind.predictor(folder, self.card)
-
-    @property
-    def preset(self) -> str:
-        """How the rule uses it unless something else is asked for."""
-        return self.card.preset
-
-    @property
-    def candidate_set(self) -> CandidateSet:
-        """The candidate set it was trained on."""
-        return self.card.candidates
 
     def scores(self, state: BranchingState) -> FloatArray:
         """Return one score per candidate.

@@ -19,11 +19,11 @@ from pydantic.dataclasses import dataclass
 from safetensors import SafetensorError
 from safetensors.numpy import load as parse_tensors
 
-from gnn_branching.config import DEFAULT_PRESET, STRICT, ModelConfig
+from gnn_branching.config import DEFAULT_PRESET, SCIP_RULES, STRICT, ModelConfig
 from gnn_branching.contracts import CandidateSet, FeatureRanges, InputError
 from gnn_branching.policy.kind import get_kind, kind_names
 
-CARD_FILE, WEIGHTS_FILE, TEXT_FILE = "card.json", "model.safetensors", "model.txt"
+CARD_FILE, WEIGHTS_FILE, TEXT_FILE, RECIPE_FILE = "card.json", "model.safetensors", "model.txt", "recipe.set"
 NORMALISATION = "prenorm: shift and scale fitted once on training data, then frozen; stored with the weights"
 
 Outcome = Literal["faster", "no-difference", "slower"]
@@ -74,6 +74,31 @@ class Verdict:
 
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)
+class Recipe:
+    """SCIP's settings that a policy was proven with; the parameters themselves are in ``recipe.set`` beside the card.
+
+    Args:
+        rule: Who branches under them: a preset of the policy, or a rule of SCIP.
+        sha256: Hash of the parameter file, hexadecimal.
+        options: What differs from SCIP's settings, in words.
+        against_untouched: Time against SCIP as it comes, on instances that the search never saw.
+        against_start: Time against the policy under the settings that the search started from, on the same instances.
+        n_solves: Solves of the search.
+        search_seconds: Its wall time.
+        versions: Versions and machine.
+    """
+
+    rule: str
+    sha256: str
+    options: Mapping[str, str]
+    against_untouched: Verdict
+    against_start: Verdict
+    n_solves: int
+    search_seconds: float
+    versions: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(config=STRICT, frozen=True, kw_only=True)
 class PolicyCard:
     """What a policy is.
 
@@ -96,6 +121,7 @@ class PolicyCard:
         ranges: Between what values 99 hundredths of each feature lay in training, by side: ``row``, ``edge``,
             ``variable``; None if unknown, and then nothing guards its use.
         verdict: How it did against SCIP's default rule right after its training; None if nobody looked.
+        recipe: The settings of SCIP that it was proven with; None if there are none.
     """
 
     kind: str
@@ -114,6 +140,7 @@ class PolicyCard:
     versions: Mapping[str, object] = field(default_factory=dict)
     ranges: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] | None = None
     verdict: Verdict | None = None
+    recipe: Recipe | None = None
 
     def to_json(self) -> str:
         """Return an indented JSON object."""
@@ -127,7 +154,9 @@ class PolicyCard:
 
     @property
     def preset(self) -> str:
-        """How to use it unless something else is asked for: as in its verdict, if there is one."""
+        """How to use it unless something else is asked for: as in its recipe or its verdict, if there is one."""
+        if self.recipe is not None and self.recipe.rule not in SCIP_RULES:
+            return self.recipe.rule
         return DEFAULT_PRESET if self.verdict is None else self.verdict.preset
 
     @property

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
-from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray
-from gnn_branching.feature_schema import ROW_FEATURES, SEARCH_FEATURES, VARIABLE_FEATURES
+from gnn_branching.contracts import BranchingState, FloatArray
+from gnn_branching.feature_schema import made_up_state
 from gnn_branching.policy.card import PolicyCard, read_card
+from gnn_branching.policy.folder import FolderPolicy
 from gnn_branching.policy.kind import LoadedPolicy, get_kind
 from gnn_branching.subproblem import View
 
 
-class GraphPolicy:
+class GraphPolicy(FolderPolicy):
     """A trained network that scores candidates; pickled as the path of its folder.
 
     Args:
@@ -28,42 +27,18 @@ class GraphPolicy:
     def __init__(
         self, folder: Path, name: str, device: str, card: PolicyCard, logits: Callable[[BranchingState], FloatArray]
     ) -> None:
-        self.folder, self.name, self.device, self.card = folder.resolve(), name, device, card
-        self.ranges = card.feature_ranges
-        self._view = View(self.card.architecture.graph, self.card.architecture.search)
+        super().__init__(folder, name, card)
+        self.device = device
+        self._view = View.of(card.architecture)
         self._logits = logits
-
-    @property
-    def feature_schema(self) -> str:
-        """The feature layout it reads."""
-        return self.card.feature_schema
-
-    @property
-    def preset(self) -> str:
-        """How the rule uses it unless something else is asked for."""
-        return self.card.preset
-
-    @property
-    def candidate_set(self) -> CandidateSet:
-        """The candidate set it was trained on."""
-        return self.card.candidates
 
     def scores(self, state: BranchingState) -> FloatArray:
         """Return one logit per candidate, float64, (n_candidates,); NaN only where the input holds a NaN."""
         return self._logits(self._view(state))
 
     def warm_up(self) -> None:
-        """Score a tiny state, so that nothing is loaded or compiled at the first decision."""
-        self.scores(
-            BranchingState(
-                row_features=np.zeros((1, len(ROW_FEATURES))),
-                variable_features=np.zeros((2, len(VARIABLE_FEATURES))),
-                edge_indices=np.array([[0, 0], [0, 1]]),
-                edge_values=np.ones(2),
-                candidates=np.array([1]),
-                search_features=np.zeros((1, len(SEARCH_FEATURES))),
-            )
-        )
+        """Score a made-up state, so that nothing is loaded or compiled at the first decision."""
+        self.scores(made_up_state(self.feature_schema))
 
     def __reduce__(self) -> tuple[Callable[[Path, str, str], LoadedPolicy], tuple[Path, str, str]]:
         return load_folder, (self.folder, self.name, self.device)

@@ -16,7 +16,9 @@ Blocks = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 TYPES = {
     "I": "int64[::1]",
-    "S": "int32[::1]",
+    "P": "Array(int64, 1, 'C', True)",
+    "S": "Array(int32, 1, 'C', True)",
+    "V": "Array(float64, 1, 'C', True)",
     "F": "float32[::1]",
     "D": "float64[::1]",
     "L": "int64[:,::1]",
@@ -28,7 +30,7 @@ TYPES = {
     "d": "float64",
     "b": "boolean",
 }
-"""Letters that stand for types in the signatures of compiled functions."""
+"""Letters that stand for types in the signatures of compiled functions; P, S and V, which edges are of, read-only."""
 
 Function = TypeVar("Function", bound=Callable[..., object])
 Number = TypeVar("Number", bound=np.generic)
@@ -56,37 +58,11 @@ def usable(array: NDArray[Number]) -> NDArray[Number]:
     return array if array.flags.carray else np.array(array, order="C")
 
 
-@compiled("b(I, I, D, d, d, I, S, F)")
-def unchanged(
-    rows: Integers,
-    columns: Integers,
-    raw: Doubles,
-    shift: float,
-    scale: float,
-    offsets: Integers,
-    others: Shorts,
-    values: Floats,
-) -> bool:
-    """Return whether edges, in the order of their rows, are those known; read no more memory than the layers will.
-
-    Args:
-        rows: Row of each edge.
-        columns: Variable of each edge.
-        raw: Value of each edge, not normalised.
-        shift: Of the normalisation.
-        scale: Of the normalisation.
-        offsets: (n_rows + 1,): where each row's known edges start; the last one is the number of edges.
-        others: Variables of the known edges.
-        values: Normalised values of the known edges.
-    """
-    for row in range(offsets.size - 1):
-        n_changed = 0
-        for edge in range(offsets[row], offsets[row + 1]):
-            same_place = (rows[edge] == row) & (columns[edge] == others[edge])
-            n_changed += not (same_place & (np.float32((raw[edge] + shift) * scale) == values[edge]))
-        if n_changed != 0:
-            return False
-    return True
+@compiled("void(V, d, d, F)")
+def normalise(values: Doubles, shift: float, scale: float, out: Floats) -> None:
+    """Shift and scale in float64, then round to float32."""
+    for edge in range(values.size):
+        out[edge] = np.float32((values[edge] + shift) * scale)
 
 
 @compiled("b(I, n)")
@@ -98,33 +74,7 @@ def inside(index: Integers, n: int) -> bool:
     return n_outside == 0
 
 
-@compiled("b(I, I)")
-def count(index: Integers, offsets: Integers) -> bool:
-    """Fill ``offsets`` (n + 1) with the entries before each value of ``index``; return whether all lie in [0, n)."""
-    offsets[:] = 0
-    n = offsets.size - 1
-    for i in range(index.size):
-        if index[i] < 0 or index[i] >= n:
-            return False
-        offsets[index[i] + 1] += 1
-    for i in range(n):
-        offsets[i + 1] += offsets[i]
-    return True
-
-
-@compiled("void(I, I, F, I, S, F)")
-def transpose(
-    keys: Integers, others: Integers, values: Floats, free: Integers, out_others: Shorts, out_values: Floats
-) -> None:
-    """Order edges by ``keys``; ``free`` starts as a copy of the offsets and is used up."""
-    for edge in range(keys.size):
-        place = free[keys[edge]]
-        free[keys[edge]] += 1
-        out_others[place] = others[edge]
-        out_values[place] = values[edge]
-
-
-@compiled("n(I, n, I, S, I, I, I)")
+@compiled("n(I, n, P, S, I, I, I)")
 def neighbours(
     chosen: Integers,
     n_chosen: int,

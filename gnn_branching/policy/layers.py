@@ -191,7 +191,7 @@ def _emit_receive(context, builder, signature, arguments):  # type: ignore[no-un
     return context.get_dummy_value()
 
 
-@compiled("void(I, I, n, n, I, S, F, I, M, M, F, M, F, d, M, M)")
+@compiled("void(I, I, n, n, P, S, F, I, M, M, F, M, F, d, M, M)")
 def aggregate(
     chosen: Integers,
     group: Integers,
@@ -264,7 +264,7 @@ def embed(
         apply(between, second, RELU, out[start:], n)
 
 
-@compiled("void(M, d, I, I, n, n, I, S, F, I, M, M, n, T, M)")
+@compiled("void(M, d, I, I, n, n, P, S, F, I, M, M, n, T, M)")
 def convolve(
     weights: Floats,
     degree_power: float,
@@ -328,7 +328,7 @@ def score(
             out[first + i] = total
 
 
-@compiled("void(M, N, N, N, n, d, N, N, N, I, n, I, I, n, I, I, n, I, I, I, I, S, F, I, S, F, T, D)")
+@compiled("void(M, N, N, N, n, d, N, N, N, I, n, I, I, n, I, I, n, I, I, I, P, S, F, P, S, F, T, D)")
 def forward(
     weights: Floats, row_norm: Doubles, variable_norm: Doubles, search_norm: Doubles, n_rounds: int, degree_power:
     float, row_features: Doubles, variable_features: Doubles, search_features: Doubles, rows: Integers, n_rows:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from gnn_branching.contracts import InputError
-from gnn_branching.policy.card import CARD_FILE, TEXT_FILE, WEIGHTS_FILE, PolicyCard, read_card
+from gnn_branching.policy.card import CARD_FILE, RECIPE_FILE, TEXT_FILE, WEIGHTS_FILE, PolicyCard, read_card
 from gnn_branching.policy.graph import load_folder
 from gnn_branching.policy.kind import LoadedPolicy
 from gnn_branching.run_folder import run_of_policy
 
 SHIPPED = Path(__file__).parent / "shipped"
 HUB_PREFIX = "hf://"
-FILES = (CARD_FILE, WEIGHTS_FILE, TEXT_FILE)
+FILES = (CARD_FILE, WEIGHTS_FILE, TEXT_FILE, RECIPE_FILE)
 
 
 def list_policies() -> dict[str, PolicyCard]:
@@ -32,6 +32,15 @@ def load_policy(name_or_path: str | Path, *, device: str = "cpu") -> LoadedPolic
     """
     folder, name = _find(str(name_or_path))
     return load_folder(folder, name, device)
+
+
+def find_folder(name_or_path: str | Path) -> Path:
+    """Return the folder of a policy by name, folder or hub address.
+
+    Raises:
+        InputError: If there is no such policy.
+    """
+    return _find(str(name_or_path))[0]
 
 
 def push_policy(folder: Path, repository: str) -> str:

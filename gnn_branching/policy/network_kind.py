@@ -12,11 +12,12 @@ import numpy as np
 from safetensors.numpy import save as pack_tensors
 
 from gnn_branching.config import ExperimentConfig, ModelConfig, to_mapping
-from gnn_branching.contracts import InputError
+from gnn_branching.contracts import FEATURE_SCHEMA, InputError
 from gnn_branching.durable import write_json
-from gnn_branching.feature_schema import FEATURE_SCHEMA, SEARCH_SCHEMA
+from gnn_branching.feature_schema import GRAPH, same_columns
 from gnn_branching.policy.card import NORMALISATION, WEIGHTS_FILE, read_card, read_weights
 from gnn_branching.policy.kind import FitRequest, FittedPolicy, LoadedPolicy
+from gnn_branching.subproblem import View
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,8 +33,8 @@ class NetworkKind:
     Args:
         name: As ``model.kind`` says it.
         build: Returns a network before training from ``[model]``. Its ``forward`` takes a batch's ``row_features,
-            edge_index, edge_values, variable_features, candidates`` (and ``search_features``, if ``model.search`` is
-            not ``none``) and returns one logit per candidate
+            indptr, indices, edge_values, variable_features, candidates`` (and ``search_features``, if ``model.search``
+            is not ``none``) and returns one logit per candidate
             (:class:`gnn_branching.model.network.GraphBatch` gives the shapes). It sees the graph that ``model.graph``
             names.
     """
@@ -43,7 +44,8 @@ class NetworkKind:
 
     def reads(self, model: ModelConfig) -> str:
         """Return the feature layout that a network reads: the graph, and the search's features if it sees them."""
-        return FEATURE_SCHEMA if model.search == "none" else SEARCH_SCHEMA
+        graph_alone = model.search == "none" and same_columns(model.schema, FEATURE_SCHEMA, *GRAPH)
+        return FEATURE_SCHEMA if graph_alone else model.schema
 
     @property
     def weights_file(self) -> str:
@@ -67,14 +69,14 @@ class NetworkKind:
         from gnn_branching.training.loop import is_first_process, train
 
         config = request.config
-        seen = config.model.graph, config.model.search
+        view = View.of(config.model)
         network = self.initial(config.model, config.seed)
         measured: dict[str, float] = {}
         if request.measure_rate:
             config, measured = _with_measured_rate(request, network)
         write_json(request.folder.config, to_mapping(config))
         rule = PlStarRule(epsilon=config.training.stop_epsilon) if config.training.stop == "pl-star" else None
-        probed = probe_samples(seen_as(request.train, *seen), N_PROBE_SAMPLES)
+        probed = probe_samples(seen_as(request.train, view), N_PROBE_SAMPLES)
         result = train(
             network,
             request.train,
@@ -82,8 +84,7 @@ class NetworkKind:
             config.training,
             seed=config.seed,
             run_folder=request.folder.path,
-            graph=seen[0],
-            search=seen[1],
+            view=view,
             callbacks=(ConvergenceTracker(probed, config.training.loss, stop_rule=rule),),
         )
         figures = {
@@ -131,11 +132,22 @@ class NetworkKind:
 
 
 def pack_network(network: nn.Module, config: ExperimentConfig) -> FittedPolicy:
-    """Return a trained network, on any device and of any precision, as float32 weights ready to be written."""
+    """Return a trained network, on any device and of any precision, as float32 weights ready to be written.
+
+    Raises:
+        InputError: If it was trained on something else than its card would say.
+    """
+    architecture: ModelConfig = getattr(network, "config", config.model)
+    trained, said = getattr(network, "trained_view", None), View.of(architecture)
+    if trained not in (None, said):
+        raise InputError(
+            f"the network was trained on {trained}, and its card would say {said}; "
+            "give the configuration that it was trained with, or train it again"
+        )
     tensors = {name: value.detach().float().cpu().contiguous().numpy() for name, value in network.state_dict().items()}
     return FittedPolicy(
         weights=pack_tensors(tensors),
-        architecture=getattr(network, "config", config.model),
+        architecture=architecture,
         normalisation=NORMALISATION,
         n_parameters=sum(parameter.numel() for parameter in network.parameters()),
         config=config,
@@ -150,8 +162,7 @@ def _with_measured_rate(request: FitRequest, network: nn.Module) -> tuple[Experi
 
     print("measuring a learning rate (once; it is kept in the run folder)", file=sys.stderr)
     config = request.config
-    seen = config.model.graph, config.model.search
-    train, valid = (seen_as(source, *seen) for source in (request.train, request.valid))
+    train, valid = (seen_as(source, View.of(config.model)) for source in (request.train, request.valid))
     found = stored_or_measured_rate(request.folder.path, network, train, valid, config.training, seed=config.seed)
     print(f"learning rate {found.rate:.3g}, after {found.n_steps} steps and {found.seconds:.0f} s", file=sys.stderr)
     figures = {"learning_rate_steps": float(found.n_steps), "learning_rate_seconds": found.seconds}

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from gnn_branching.config import ModelConfig
 from gnn_branching.contracts import BranchingState, FloatArray, IndexArray
+from gnn_branching.edges import Edges
 from gnn_branching.policy import kernels, layers
 from gnn_branching.policy.folding import FoldedNetwork, fold
-from gnn_branching.policy.kernels import Blocks, usable
+from gnn_branching.policy.kernels import Blocks, Floats, usable
 from gnn_branching.policy.layers import TILE_ROWS
-from gnn_branching.policy.structure import Structure
+from gnn_branching.subproblem import by_variable
 
 NOTHING = np.empty(0, dtype=np.int64)
 
@@ -46,11 +47,8 @@ class CompiledNetwork:
         Raises:
             ValueError: If features have another number of columns than the network, or an index is out of range.
         """
-        scratch = self._scratch
         self._check(state)
-        if scratch.structure is None or not scratch.structure.fits(state):
-            scratch.structure = Structure(state, self._net.edge_norm)
-        return _Pass(self._net, scratch, scratch.structure, state).run()
+        return _Pass(self._net, self._scratch, state).run()
 
     def _check(self, state: BranchingState) -> None:
         sides = (
@@ -67,15 +65,25 @@ class CompiledNetwork:
 
 
 class Scratch(threading.local):
-    """What is kept from one tree node to the next: buffers and the last structure, for each thread its own.
+    """What is kept from one tree node to the next: buffers and the last edges, for each thread its own.
 
     Kernels run without Python's lock, so that models solved in several threads may share a policy.
     """
 
     def __init__(self) -> None:
-        self.structure: Structure | None = None
+        self.edges: Edges | None = None
+        self.values: list[Floats] = []
         self.blocks: Blocks = np.zeros((layers.N_SCRATCH, 0, 0), dtype=np.float32)
         self.indices: dict[str, IndexArray] = {}
+
+    def normalised(self, edges: Edges, columns: Edges, norm: FloatArray) -> list[Floats]:
+        """Return the normalised values of edges by row and by variable; the last ones, if the edges are the same."""
+        if edges is not self.edges:
+            self.values = [np.empty(edges.values.size, dtype=np.float32) for _ in range(2)]
+            for order, out in zip((edges, columns), self.values, strict=True):
+                kernels.normalise(order.values, norm[0, 0], norm[1, 0], out)
+            self.edges = edges
+        return self.values
 
     def matrices(self, n_rows: int, width: int) -> Blocks:
         """Return scratch matrices of at least ``n_rows`` rows, rounded up to whole tiles; they only ever grow."""
@@ -117,43 +125,42 @@ class _Vertices:
 class _Pass:
     """One evaluation of the network."""
 
-    def __init__(self, net: FoldedNetwork, scratch: Scratch, structure: Structure, state: BranchingState) -> None:
-        self.net, self.scratch, self.graph, self.state = net, scratch, structure, state
+    def __init__(self, net: FoldedNetwork, scratch: Scratch, state: BranchingState) -> None:
+        self.net, self.scratch, self.state = net, scratch, state
+        self.columns = by_variable(state)
 
     def run(self) -> FloatArray:
-        net, graph, state = self.net, self.graph, self.state
+        net, state, edges, columns = self.net, self.state, self.state.edges, self.columns
+        row_values, variable_values = self.scratch.normalised(edges, columns, net.edge_norm)
         candidates, scores = usable(state.candidates), np.empty(state.n_candidates)
         row_features = usable(state.row_features)
         searched = state.search_features
         search_features = np.empty((state.n_candidates, 0)) if searched is None else usable(searched)
         rows, variables = self._receptive_field(candidates)
         first, group, n_groups = self._groups(rows, row_features)
-        capacity = max(graph.n_rows, graph.n_variables)
+        capacity = max(state.n_rows, state.n_variables)
         layers.forward(
             net.weights, net.row_norm, net.variable_norm, net.search_norm, net.n_rounds, net.degree_power, row_features,
             usable(state.variable_features), search_features, rows.chosen, rows.n, first, group, n_groups,
             rows.position, variables.chosen, variables.n, variables.position, candidates,
             self.scratch.ascending(capacity),
-            graph.row_offsets, graph.by_row.others, graph.by_row.values, graph.variable_offsets,
-            graph.by_variable.others, graph.by_variable.values,
+            edges.indptr, edges.indices, row_values, columns.indptr, columns.indices, variable_values,
             self.scratch.matrices(capacity, net.weights.shape[1]), scores,
         )  # fmt: skip
         return scores
 
     def _receptive_field(self, candidates: IndexArray) -> tuple[_Vertices, _Vertices]:
         """Return the rows and variables that the scores depend on."""
-        graph, index = self.graph, self.scratch.index
+        state, edges, columns, index = self.state, self.state.edges, self.columns, self.scratch.index
         if self.net.n_rounds > 1:
-            return self._everything(graph.n_rows), self._everything(graph.n_variables)
-        found, position = index("rows", graph.n_rows), index("row_position", graph.n_rows)
-        edges = (graph.variable_offsets, graph.by_variable.others)
-        n = kernels.neighbours(candidates, candidates.size, *edges, NOTHING, found, position)
+            return self._everything(state.n_rows), self._everything(state.n_variables)
+        found, position = index("rows", state.n_rows), index("row_position", state.n_rows)
+        n = kernels.neighbours(candidates, candidates.size, columns.indptr, columns.indices, NOTHING, found, position)
         rows = _Vertices(found, n, position)
-        if 2 * n > graph.n_rows:  # nearly every variable is in one of them: do not look
-            return rows, self._everything(graph.n_variables)
-        found, position = index("variables", graph.n_variables), index("variable_position", graph.n_variables)
-        edges = (graph.row_offsets, graph.by_row.others)
-        n = kernels.neighbours(rows.chosen, n, *edges, candidates, found, position)
+        if 2 * n > state.n_rows:  # nearly every variable is in one of them: do not look
+            return rows, self._everything(state.n_variables)
+        found, position = index("variables", state.n_variables), index("variable_position", state.n_variables)
+        n = kernels.neighbours(rows.chosen, n, edges.indptr, edges.indices, candidates, found, position)
         return rows, _Vertices(found, n, position)
 
     def _everything(self, n: int) -> _Vertices:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from gnn_branching.config import ExperimentConfig, parse_config, to_mapping
 from gnn_branching.contracts import FeatureRanges
 from gnn_branching.durable import PARTIAL_SUFFIX, explain_write_error, flush_folder, write_durably
-from gnn_branching.policy.card import CARD_FILE, PolicyCard, Verdict
+from gnn_branching.policy.card import CARD_FILE, RECIPE_FILE, PolicyCard, Recipe, Verdict, read_card
 from gnn_branching.policy.kind import FittedPolicy, get_kind
 from gnn_branching.provenance import collect_provenance
 
@@ -88,6 +89,29 @@ def write_policy(
     with _replacing(folder) as fresh:
         write_durably(fresh / kind.weights_file, fitted.weights)
         write_durably(fresh / CARD_FILE, card.to_json().encode())
+    return card
+
+
+def add_verdict(folder: Path, verdict: Verdict) -> PolicyCard:
+    """Put into a policy's card how it did against SCIP; return the card.
+
+    Raises:
+        InputError: If the folder holds no policy or cannot be written.
+    """
+    card = dataclasses.replace(read_card(folder), verdict=verdict)
+    write_durably(folder / CARD_FILE, card.to_json().encode())
+    return card
+
+
+def add_recipe(folder: Path, parameters: str, recipe: Recipe) -> PolicyCard:
+    """Put the settings that a policy was proven with beside it, and their evidence into its card; return the card.
+
+    Raises:
+        InputError: If the folder holds no policy or cannot be written.
+    """
+    card = dataclasses.replace(read_card(folder), recipe=recipe)
+    write_durably(folder / RECIPE_FILE, parameters.encode())
+    write_durably(folder / CARD_FILE, card.to_json().encode())
     return card
 
 

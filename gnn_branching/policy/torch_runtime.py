@@ -39,10 +39,12 @@ class TorchNetwork:
         def floats(array: FloatArray) -> Tensor:
             return torch.tensor(array).to(self._device, dtype)
 
+        edges = state.edges
         graph = (
             floats(state.row_features),
-            torch.tensor(state.edge_indices).to(self._device),
-            floats(state.edge_values),
+            torch.tensor(edges.indptr).to(self._device),
+            torch.tensor(edges.indices).to(self._device),
+            floats(edges.values),
             floats(state.variable_features),
             torch.tensor(state.candidates).to(self._device),
         )

@@ -21,17 +21,17 @@ import pyarrow as pa
 
 from gnn_branching.contracts import BranchingState, InputError, Sample, SampleOrigin
 from gnn_branching.durable import write_durably
+from gnn_branching.edges import Edges
 from gnn_branching.shards.layout import (
-    SAMPLE_SCHEMA,
-    SAMPLE_SCHEMAS,
     SHARD_VERSIONS,
     STRUCTURE_SCHEMA,
     SampleHeader,
-    Structure,
     decode_sample,
     decode_structure,
     encode_sample,
     encode_structure,
+    features_of,
+    sample_schema,
 )
 
 MAGIC = b"GNNSHARD"
@@ -71,7 +71,9 @@ def encode_episode(samples: Sequence[Sample]) -> bytes:
             structures.append(encode_structure(sample.state))
         headers.append(SampleHeader(structure=numbers[key], origin=sample.origin).encode())
     batches = [encode_sample(sample) for sample in samples]
-    schema = batches[0].schema if batches else SAMPLE_SCHEMA
+    schema = batches[0].schema if batches else sample_schema()
+    if not all(batch.schema.equals(schema, check_metadata=True) for batch in batches):
+        raise ValueError("samples of an episode have different schemas")
     parts = _stream_parts(schema, batches, headers) + _stream_parts(STRUCTURE_SCHEMA, structures)
     lengths = np.array([len(part) for part in parts], dtype="<u8")
     checksums = np.array([zlib.crc32(part) for part in parts], dtype="<u4")
@@ -108,7 +110,7 @@ class Episode:
         InputError: If the file is truncated, corrupt or of an unknown version.
     """
 
-    __slots__ = ("_checksums", "_content", "_n_structures", "_name", "_offsets", "n_samples")
+    __slots__ = ("_checksums", "_content", "_features", "_n_structures", "_name", "_offsets", "n_samples")
 
     def __init__(self, content: memoryview, name: str) -> None:
         self._content = content
@@ -130,12 +132,13 @@ class Episode:
         self._offsets = [0, *np.cumsum(lengths).tolist()]
         if self._offsets[-1] != index_start:
             self._refuse("its parts do not add up to its size")
-        schema = pa.ipc.read_schema(pa.py_buffer(self._part(0)))
-        if not any(schema.equals(known, check_metadata=True) for known in SAMPLE_SCHEMAS):
-            raise InputError(f"shard {name} has other columns than this release's: collect again")
+        try:
+            self._features = features_of(pa.ipc.read_schema(pa.py_buffer(self._part(0))))
+        except InputError as error:
+            raise InputError(f"shard {name} cannot be used: {error}; or collect again") from None
 
-    def structure(self, number: int) -> Structure:
-        """Return one of the file's LP structures, fresh arrays."""
+    def edges(self, number: int) -> Edges:
+        """Return one of the file's LP structures, decoded anew."""
         schema_part = self.n_samples + 2
         return decode_structure(self._read(schema_part, schema_part + 1 + number).batch)
 
@@ -143,20 +146,20 @@ class Episode:
         """Return where sample ``position`` came from, without decoding its edges."""
         return SampleHeader.decode(self._read_sample(position).custom_metadata).origin
 
-    def sample(self, position: int, find_structure: Callable[[int], Structure] | None = None) -> Sample:
+    def sample(self, position: int, find_edges: Callable[[int], Edges] | None = None) -> Sample:
         """Return sample ``position``.
 
         Args:
             position: In 0…n_samples-1.
-            find_structure: Gives the LP structure of a number, perhaps from a cache; None decodes it.
+            find_edges: Gives the LP structure of a number, perhaps from a cache; None decodes it.
 
         Raises:
             InputError: If its bytes are not those that were written.
         """
         stored = self._read_sample(position)
         header = SampleHeader.decode(stored.custom_metadata)
-        structure = find_structure(header.structure) if find_structure else self.structure(header.structure)
-        return decode_sample(stored.batch, header.origin, structure)
+        edges = find_edges(header.structure) if find_edges else self.edges(header.structure)
+        return decode_sample(stored.batch, header.origin, edges, self._features)
 
     def verify(self) -> None:
         """Check every byte of the file.
@@ -189,6 +192,6 @@ class Episode:
 
 def _structure_key(state: BranchingState) -> bytes:
     digest = hashlib.sha256(f"{state.n_rows} rows, {state.n_variables} variables".encode())
-    digest.update(np.ascontiguousarray(state.edge_indices).data)
-    digest.update(np.ascontiguousarray(state.edge_values).data)
+    for array in (state.edges.indptr, state.edges.indices, state.edges.values):
+        digest.update(array.data)
     return digest.digest()

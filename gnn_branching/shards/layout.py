@@ -3,61 +3,72 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from itertools import combinations
+from functools import cache
 
 import numba
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gnn_branching.contracts import BranchingState, FloatArray, IndexArray, Sample, SampleOrigin
+from gnn_branching.contracts import FEATURE_SCHEMA, BranchingState, FloatArray, InputError, Sample, SampleOrigin
+from gnn_branching.edges import Edges, ShortIndexArray, read_only
 from gnn_branching.feature_schema import (
-    EDGE_FEATURES,
-    FEATURE_SCHEMA,
+    GRAPH,
     KHALIL_SCHEMA,
     N_KHALIL_FEATURES,
-    ROW_FEATURES,
-    SEARCH_FEATURES,
-    SEARCH_SCHEMA,
-    VARIABLE_FEATURES,
+    SEARCHED,
+    Side,
+    get_schema,
+    same_columns,
 )
 
 SHARD_VERSIONS = (1, 2)
 """Versions of everything in this module; a reader refuses others. The second one adds the search's features."""
 
-_METADATA = {
-    "format": "gnn-branching shard",
-    "version": "1",
-    "features": FEATURE_SCHEMA,
-    "candidate_features": KHALIL_SCHEMA,
-}
+_METADATA = {"format": "gnn-branching shard", "version": "1", "features": FEATURE_SCHEMA}
+_METADATA |= {"candidate_features": KHALIL_SCHEMA}
 _FLOATS, _INTEGERS = pa.list_(pa.float64()), pa.list_(pa.int32())
-SAMPLE_SCHEMA = pa.schema(
-    {"row_features": _FLOATS, "variable_features": _FLOATS, "candidates": _INTEGERS, "scores": _FLOATS}, _METADATA
-)
-"""One sample per batch and row. Feature matrices are stored column after column, which compresses better and faster
-than row after row. Single values are in the batch's own metadata (:class:`SampleHeader`): Arrow compresses every column
-by itself, and reading ten tiny ones takes longer than the graph."""
-OPTIONAL_FEATURES = {"candidate_features": N_KHALIL_FEATURES, "search_features": len(SEARCH_FEATURES)}
-"""Features of candidates, and how many there are; all samples of an episode have them, or none."""
+OPTIONAL_FEATURES = ("candidate_features", "search_features")
+"""Features of candidates; all samples of an episode have them, or none."""
 
 
-def sample_schema(with_features: Iterable[str]) -> pa.Schema:
-    """Return the schema of samples that have some of the optional features."""
-    schema = SAMPLE_SCHEMA
-    for name in with_features:
-        schema = schema.append(pa.field(name, _FLOATS))
-    if "search_features" in schema.names:
-        schema = schema.with_metadata({**_METADATA, "version": "2", "search_features": SEARCH_SCHEMA})
-    return schema
+@cache
+def sample_schema(features: str = FEATURE_SCHEMA, *optional: str) -> pa.Schema:
+    """Return the columns of samples: one sample per batch and row.
+
+    Feature matrices are stored column after column, which compresses better and faster than row after row. Single
+    values are in the batch's own metadata (:class:`SampleHeader`): Arrow compresses every column by itself, and reading
+    ten tiny ones takes longer than the graph.
+
+    Args:
+        features: Name of the samples' feature schema.
+        optional: Which of the optional features they have.
+    """
+    columns = {"row_features": _FLOATS, "variable_features": _FLOATS, "candidates": _INTEGERS, "scores": _FLOATS}
+    metadata = dict(_METADATA)
+    if not same_columns(features, FEATURE_SCHEMA, *GRAPH):
+        metadata["features"] = features
+    if "search_features" in optional:
+        metadata |= {"version": "2", "search_features": features}
+    return pa.schema(columns | dict.fromkeys(optional, _FLOATS), metadata)
 
 
-SAMPLE_SCHEMAS = tuple(
-    sample_schema(names) for n in range(len(OPTIONAL_FEATURES) + 1) for names in combinations(OPTIONAL_FEATURES, n)
-)
-"""All that an episode's samples may have."""
+def features_of(schema: pa.Schema) -> str:
+    """Return the name of the feature schema of stored samples.
+
+    Raises:
+        InputError: If it is not registered, or the columns are not those that it has.
+    """
+    metadata = schema.metadata or {}
+    name = str(metadata.get(b"search_features", metadata.get(b"features", b"")).decode())
+    optional = [column for column in OPTIONAL_FEATURES if column in schema.names]
+    if not schema.equals(sample_schema(get_schema(name).name, *optional), check_metadata=True):
+        raise InputError("it has other columns than this release's")
+    return name
+
+
 STRUCTURE_SCHEMA = pa.schema(
     {"row_lengths": _INTEGERS, "variable_gaps": pa.binary(), "edge_values": _FLOATS}, _METADATA
 )
@@ -89,24 +100,6 @@ class SampleHeader:
         return SampleHeader(structure=values.pop("structure"), origin=SampleOrigin(**values))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Structure:
-    """Edges of the graph of one LP, as a policy sees them; read-only arrays.
-
-    Args:
-        edge_indices: int64, (2, n_edges), as in ``BranchingState``.
-        edge_values: float64, (n_edges,).
-    """
-
-    edge_indices: IndexArray
-    edge_values: FloatArray
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory that the arrays take."""
-        return int(self.edge_indices.nbytes + self.edge_values.nbytes)
-
-
 def encode_structure(state: BranchingState) -> pa.RecordBatch:
     """Return the record batch of a state's edges.
 
@@ -114,44 +107,41 @@ def encode_structure(state: BranchingState) -> pa.RecordBatch:
     together, lowest first: 24 KB instead of the 42 KB of plain indices on set covering with 33,000 edges.
 
     Raises:
-        ValueError: If rows do not ascend, or an index is outside the graph.
+        ValueError: If an edge is outside the graph.
     """
-    rows, variables = state.edge_indices
-    if (np.diff(rows) < 0).any():
-        raise ValueError("edges are not sorted by row")
-    for name, indices, count in (("row", rows, state.n_rows), ("variable", variables, state.n_variables)):
-        if indices.size and not (indices.min() >= 0 and indices.max() < count):
-            raise ValueError(f"an edge names a {name} outside 0…{count - 1}")
-    lengths = np.bincount(rows, minlength=state.n_rows).astype(np.int32)
-    gaps = np.diff(variables, prepend=0).astype("<i4")
+    edges, lengths = state.edges, np.diff(state.edges.indptr)
+    if lengths.size != state.n_rows or (lengths < 0).any():
+        raise ValueError(f"edges do not belong to {state.n_rows} rows, one after the other")
+    if edges.indices.size and not (edges.indices.min() >= 0 and edges.indices.max() < state.n_variables):
+        raise ValueError(f"an edge names a variable outside 0…{state.n_variables - 1}")
+    gaps = np.diff(edges.indices, prepend=np.int32(0)).astype("<i4")
     planes = gaps.view(np.uint8).reshape(-1, 4).T.tobytes()
-    return pa.record_batch([_list(lengths), pa.array([planes]), _list(state.edge_values)], schema=STRUCTURE_SCHEMA)
+    columns = [_list(lengths.astype(np.int32)), pa.array([planes]), _list(edges.values)]
+    return pa.record_batch(columns, schema=STRUCTURE_SCHEMA)
 
 
-def decode_structure(batch: pa.RecordBatch) -> Structure:
+def decode_structure(batch: pa.RecordBatch) -> Edges:
     """Return the edges that :func:`encode_structure` stored."""
     lengths = _integers(batch, "row_lengths")
     planes = np.frombuffer(batch.column("variable_gaps")[0].as_buffer(), dtype=np.uint8).reshape(4, -1)
-    indices = np.empty((2, planes.shape[1]), dtype=np.int64)
     if lengths.sum() != planes.shape[1]:
         raise ValueError(f"rows of {lengths.sum()} edges in all, but {planes.shape[1]} edges")
-    _unpack(lengths, planes, indices)
-    indices.flags.writeable = False
-    return Structure(edge_indices=indices, edge_values=_floats(batch, "edge_values"))
+    indptr = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    indices = np.empty(planes.shape[1], dtype=np.int32)
+    _unpack(planes, indices)
+    return Edges(indptr=read_only(indptr), indices=read_only(indices), values=_floats(batch, "edge_values"))
 
 
 @numba.njit(cache=True, nogil=True)
-def _unpack(lengths: NDArray[np.int32], planes: NDArray[np.uint8], indices: IndexArray) -> None:
-    """Write row and variable of each edge, from the rows' lengths and the bytes of the gaps between variables."""
-    edge, variable = 0, np.int64(0)
-    for row in range(lengths.size):
-        for _ in range(lengths[row]):
-            gap = 0
-            for plane in range(4):
-                gap |= planes[plane, edge] << (8 * plane)
-            variable += np.int32(gap)
-            indices[0, edge], indices[1, edge] = row, variable
-            edge += 1
+def _unpack(planes: NDArray[np.uint8], variables: ShortIndexArray) -> None:
+    """Write the variable of each edge, from the bytes of the gaps between them."""
+    variable = np.int64(0)
+    for edge in range(variables.size):
+        gap = 0
+        for plane in range(4):
+            gap |= planes[plane, edge] << (8 * plane)
+        variable += np.int32(gap)
+        variables[edge] = variable
 
 
 def encode_sample(sample: Sample) -> pa.RecordBatch:
@@ -160,15 +150,15 @@ def encode_sample(sample: Sample) -> pa.RecordBatch:
     Raises:
         ValueError: If a feature matrix has another shape than the schema says.
     """
-    state = sample.state
-    for name, width in (("row_features", len(ROW_FEATURES)), ("variable_features", len(VARIABLE_FEATURES))):
-        if getattr(state, name).shape[1:] != (width,):
-            raise ValueError(f"{name} of shape {getattr(state, name).shape} should have {width} columns")
+    state, widths = sample.state, _widths(sample.state.schema)
+    for name in ("row_features", "variable_features"):
+        if getattr(state, name).shape[1:] != (widths[name],):
+            raise ValueError(f"{name} of shape {getattr(state, name).shape} should have {widths[name]} columns")
     extras: dict[str, FloatArray] = {}
-    for name, width in OPTIONAL_FEATURES.items():
+    for name in OPTIONAL_FEATURES:
         features = getattr(state, name)
-        if features is not None and features.shape != (state.n_candidates, width):
-            raise ValueError(f"{name} of shape {features.shape} for {state.n_candidates} × {width}")
+        if features is not None and features.shape != (state.n_candidates, widths[name]):
+            raise ValueError(f"{name} of shape {features.shape} for {state.n_candidates} × {widths[name]}")
         if features is not None:
             extras[name] = features
     columns = [
@@ -178,23 +168,32 @@ def encode_sample(sample: Sample) -> pa.RecordBatch:
         _list(sample.scores),
         *(_list(features.T) for features in extras.values()),
     ]
-    return pa.record_batch(columns, schema=sample_schema(extras))
+    return pa.record_batch(columns, schema=sample_schema(state.schema, *extras))
 
 
-def decode_sample(batch: pa.RecordBatch, origin: SampleOrigin, structure: Structure) -> Sample:
-    """Return the sample that :func:`encode_sample` stored, bit for bit; its edges are ``structure``'s own arrays."""
-    extras = {
-        name: _matrix(batch, name, width) for name, width in OPTIONAL_FEATURES.items() if name in batch.schema.names
-    }
+def decode_sample(batch: pa.RecordBatch, origin: SampleOrigin, edges: Edges, features: str) -> Sample:
+    """Return the sample that :func:`encode_sample` stored, bit for bit; ``features`` names its schema."""
+    widths = _widths(features)
+    matrices = {name: _matrix(batch, name, width) for name, width in widths.items() if name in batch.schema.names}
     state = BranchingState(
-        row_features=_matrix(batch, "row_features", len(ROW_FEATURES)),
-        variable_features=_matrix(batch, "variable_features", len(VARIABLE_FEATURES)),
-        edge_indices=structure.edge_indices,
-        edge_values=structure.edge_values,
+        edges=edges,
         candidates=_integers(batch, "candidates").astype(np.int64),
-        **extras,
+        schema=features,
+        **matrices,
     )
     return Sample(state=state, scores=_floats(batch, "scores").copy(), origin=origin)
+
+
+@cache
+def _widths(features: str) -> dict[str, int]:
+    """Return the number of columns of each matrix of features."""
+    schema = get_schema(features)
+    return {
+        "row_features": schema.width(Side.ROW),
+        "variable_features": schema.width(Side.VARIABLE),
+        "candidate_features": N_KHALIL_FEATURES,
+        "search_features": schema.width(*SEARCHED),
+    }
 
 
 def _list(values: NDArray[np.generic]) -> pa.ListArray:
@@ -216,6 +215,3 @@ def _floats(batch: pa.RecordBatch, name: str) -> FloatArray:
 
 def _matrix(batch: pa.RecordBatch, name: str, width: int) -> FloatArray:
     return np.array(_floats(batch, name).reshape(width, -1).T, dtype=np.float64, order="C")
-
-
-assert len(EDGE_FEATURES) == 1, "the layout stores one value per edge"

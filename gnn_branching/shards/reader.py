@@ -12,6 +12,7 @@ import fsspec
 import numpy as np
 
 from gnn_branching.contracts import InputError, Sample, SampleOrigin
+from gnn_branching.edges import Edges
 from gnn_branching.shards.description import (
     DESCRIPTION_NAME,
     DatasetDescription,
@@ -19,7 +20,6 @@ from gnn_branching.shards.description import (
     parse_description,
 )
 from gnn_branching.shards.episode import Episode
-from gnn_branching.shards.layout import Structure
 from gnn_branching.shards.source import EpisodeSource, fetch, is_url, make_source
 
 N_OPEN_EPISODES = 512
@@ -68,7 +68,7 @@ class ShardReader(Sequence[Sample]):
             return [self[position] for position in range(*index.indices(len(self)))]
         slot, position = self._locate(index)
         episode = self._open(slot)
-        return episode.sample(position, lambda number: self._structure(slot, number))
+        return episode.sample(position, lambda number: self._edges(slot, number))
 
     def origin(self, index: int) -> SampleOrigin:
         """Return where a sample came from, without decoding its graph."""
@@ -87,7 +87,7 @@ class ShardReader(Sequence[Sample]):
 
     def _forget(self) -> None:
         self._opened: OrderedDict[int, Episode] = OrderedDict()
-        self._structures: OrderedDict[tuple[int, int], Structure] = OrderedDict()
+        self._structures: OrderedDict[tuple[int, int], Edges] = OrderedDict()
         self._structure_bytes = 0
 
     def _locate(self, index: int) -> tuple[int, int]:
@@ -97,15 +97,15 @@ class ShardReader(Sequence[Sample]):
         slot = bisect_right(self._starts, chosen) - 1
         return slot, chosen - self._starts[slot]
 
-    def _structure(self, slot: int, number: int) -> Structure:
-        structure = self._structures.pop((slot, number), None)
-        if structure is None:
-            structure = self._open(slot).structure(number)
-            self._structure_bytes += structure.n_bytes
-        self._structures[slot, number] = structure
+    def _edges(self, slot: int, number: int) -> Edges:
+        edges = self._structures.pop((slot, number), None)
+        if edges is None:
+            edges = self._open(slot).edges(number)
+            self._structure_bytes += 2 * edges.nbytes  # transposed, they are kept with them
+        self._structures[slot, number] = edges
         while self._structure_bytes > STRUCTURE_CACHE_BYTES and len(self._structures) > 1:
-            self._structure_bytes -= self._structures.popitem(last=False)[1].n_bytes
-        return structure
+            self._structure_bytes -= 2 * self._structures.popitem(last=False)[1].nbytes
+        return edges
 
     def _open(self, slot: int) -> Episode:
         episode = self._opened.pop(slot, None)

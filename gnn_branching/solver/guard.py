@@ -63,7 +63,7 @@ class InputGuard:
         ranges = self._ranges
         return max(
             share_outside(state.row_features, *ranges.row),
-            share_outside(state.edge_values[:, None], *ranges.edge),
+            share_outside(state.edges.values[:, None], *ranges.edge),
             share_outside(state.variable_features, *ranges.variable),
         )
 

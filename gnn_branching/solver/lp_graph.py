@@ -10,6 +10,7 @@ import numpy as np
 import pyscipopt
 
 from gnn_branching.contracts import FloatArray, IndexArray
+from gnn_branching.edges import Edges, ShortIndexArray, read_only
 from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.solver import scip_library as scip
 from gnn_branching.solver.scip_library import address_of, compiled
@@ -21,6 +22,7 @@ AGE_OFFSET = 5.0
 MODIFIABLE = -1
 """Stands for the number of a row that may change."""
 
+_BIAS, _SIMILARITY, _TIGHT, _DUAL, _ROW_AGE = range(len(ROW_FEATURES))
 _Variable = {name: position for position, name in enumerate(VARIABLE_FEATURES)}
 _OBJECTIVE = _Variable["objective"]
 _TYPES = _Variable["is_type_binary"]
@@ -52,8 +54,7 @@ class LpGraph:
         self._rows = np.empty((0, 2), dtype=np.int64)
         self._products = np.empty(0)
         self._n_rows = 0
-        self.edge_indices = np.empty((2, 0), dtype=np.int64)
-        self.edge_values = np.empty(0)
+        self.edges = Edges(indptr=np.zeros(1, dtype=np.int64), indices=np.empty(0, dtype=np.int32), values=np.empty(0))
         self.edges_are_finite = True
 
     def read(self) -> tuple[FloatArray, FloatArray]:
@@ -74,12 +75,11 @@ class LpGraph:
         self._variables = np.empty(n_variables, dtype=np.int64)
         self._rows = np.empty((n_lp_rows, 2), dtype=np.int64)
         self._products = np.empty(n_lp_rows)
-        edge_indices, edge_values = np.empty((2, n_edges), dtype=np.int64), np.empty(n_edges)
-        read_structure(self.address, self._variables, self._rows, self._products, edge_indices, edge_values)
-        self.edges_are_finite = bool(np.isfinite(edge_values).all())
-        # They are handed out again as long as nothing changes, and so must not change either.
-        edge_indices.flags.writeable = edge_values.flags.writeable = False
-        self.edge_indices, self.edge_values = edge_indices, edge_values
+        indptr, indices = np.zeros(self._n_rows + 1, dtype=np.int64), np.empty(n_edges, dtype=np.int32)
+        values = np.empty(n_edges)
+        read_structure(self.address, self._variables, self._rows, self._products, indptr, indices, values)
+        self.edges_are_finite = bool(np.isfinite(values).all())
+        self.edges = Edges(indptr=read_only(indptr), indices=read_only(indices), values=read_only(values))
 
 
 @compiled("int64(int64, int64)")
@@ -126,13 +126,14 @@ def count_graph(address: int) -> tuple[int, int, int, int]:
     return int(scip.n_variables(address)), int(n_lp_rows), n_rows, n_edges
 
 
-@compiled("void(int64, int64[::1], int64[:,::1], float64[::1], int64[:,::1], float64[::1])")
+@compiled("void(int64, int64[::1], int64[:,::1], float64[::1], int64[::1], int32[::1], float64[::1])")
 def read_structure(
     address: int,
     known_variables: IndexArray,
     known_rows: IndexArray,
     products: FloatArray,
-    edge_indices: IndexArray,
+    indptr: IndexArray,
+    indices: ShortIndexArray,
     edge_values: FloatArray,
 ) -> None:
     """Write what stays: variables, numbers and shapes of rows, the rows' products with the objective, edges."""
@@ -155,11 +156,11 @@ def read_structure(
             if sides(address, row) & (1 << side):
                 sign = 1.0 if side else -1.0
                 for k in range(n):
-                    edge_indices[0, edge] = vertex
-                    edge_indices[1, edge] = scip.column_index(columns[k])
+                    indices[edge] = scip.column_index(columns[k])
                     edge_values[edge] = sign * values[k] / norm
                     edge += 1
                 vertex += 1
+                indptr[vertex] = edge
 
 
 @compiled("void(int64, float64[::1], float64, float64, float64[:,::1])")
@@ -185,11 +186,11 @@ def read_rows(
             if present & (1 << side):
                 sign = 1.0 if side else -1.0
                 bound = scip.row_right(row) if side else scip.row_left(row)
-                features[vertex, 0] = sign * (bound - constant) / norm
-                features[vertex, 1] = sign * similarity
-                features[vertex, 2] = 1.0 if scip.is_equal(address, activity, bound) != 0 else 0.0
-                features[vertex, 3] = sign * dual
-                features[vertex, 4] = age
+                features[vertex, _BIAS] = sign * (bound - constant) / norm
+                features[vertex, _SIMILARITY] = sign * similarity
+                features[vertex, _TIGHT] = 1.0 if scip.is_equal(address, activity, bound) != 0 else 0.0
+                features[vertex, _DUAL] = sign * dual
+                features[vertex, _ROW_AGE] = age
                 vertex += 1
 
 

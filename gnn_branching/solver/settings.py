@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from types import MappingProxyType
 
 import pyscipopt
 
+from gnn_branching.config import SCIP_RULES
 from gnn_branching.contracts import InputError, SolveStatus
 from gnn_branching.seeding import MAX_SCIP_SEED
 from gnn_branching.solver.output import is_quiet, native_output
@@ -24,22 +26,6 @@ NAMED_SETTINGS: Mapping[str, Mapping[str, ParameterValue]] = MappingProxyType(
         "default": MappingProxyType({}),
     }
 )
-
-SCIP_RULES = (
-    "relpscost",
-    "pscost",
-    "fullstrong",
-    "vanillafullstrong",
-    "allfullstrong",
-    "inference",
-    "mostinf",
-    "leastinf",
-    "distribution",
-    "lookahead",
-    "cloud",
-    "random",
-)
-"""SCIP's own branching rules by name; ``relpscost`` is its default."""
 
 CHOSEN_RULE_PRIORITY = 1_000_000
 """Above every rule that SCIP comes with but ``nodereopt``, which only reoptimisation uses."""
@@ -156,6 +142,39 @@ def read_parameters(model: pyscipopt.Model, file: str | Path) -> None:
     if complaints:
         text = complaints[0].rpartition("ERROR:")[2].replace("WARNING:", "").strip()
         raise InputError(f"SCIP cannot read the parameter file {file}: {text}")
+
+
+EMPHASES = ("default", "fast", "off", "aggressive")
+"""SCIP's own bundles of parameters for presolving, separation and heuristics (``SCIPsetPresolving`` and so on)."""
+
+
+def parameter_file(changes: Mapping[str, ParameterValue]) -> str:
+    """Return a SCIP parameter file: what changes make of SCIP's defaults, one parameter a line.
+
+    Args:
+        changes: Parameters by name, and ``presolving/emphasis``, ``separating/emphasis`` and ``heuristics/emphasis``,
+            one of :data:`EMPHASES`; bundles come first, whatever the order.
+
+    Raises:
+        InputError: If SCIP knows no such parameter, or does not take the value.
+    """
+    model = pyscipopt.Model()
+    bundles = {
+        "presolving/emphasis": model.setPresolve,
+        "separating/emphasis": model.setSeparating,
+        "heuristics/emphasis": model.setHeuristics,
+    }
+    for name in changes.keys() & bundles.keys():
+        bundles[name](getattr(pyscipopt.SCIP_PARAMSETTING, str(changes[name]).upper()))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "parameters.set"
+        with native_output():
+            try:
+                model.setParams({name: value for name, value in changes.items() if name not in bundles})
+            except (KeyError, LookupError, ValueError) as error:
+                raise InputError(f"SCIP does not take these parameters: {error}") from None
+            model.writeParams(str(file), comments=False, onlychanged=True)
+        return file.read_text()
 
 
 def prefer_scip_rule(model: pyscipopt.Model, rule: str) -> None:

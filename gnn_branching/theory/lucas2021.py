@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from gnn_branching.diagnostics.advice.picture import Curve, Panel, draw
 from gnn_branching.diagnostics.measures.finding import Verdict
 from gnn_branching.diagnostics.measures.interpolation import (
     Interpolation,
-    decreasing_distance,
     finite_tangents,
     gauss_length,
     interpolate,
@@ -45,6 +44,7 @@ class Fault(StrEnum):
     NONE = "none"
     PERMUTED_ENDPOINT = "permuted-endpoint"
     LAST_INTERVAL_IGNORED = "last-interval-ignored"
+    LENGTH_HALVED = "length-halved"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +75,8 @@ class Experiment:
         path = wrong if self.fault is Fault.PERMUTED_ENDPOINT else interpolate(probe, start, end)
         finer = interpolate(probe, start, end, n_points=2 * len(path.alphas))
         networks = [random_path(self.n_points, seed=(self.seed, index)) for index in range(self.n_networks)]
+        if self.fault is Fault.LENGTH_HALVED:
+            networks = _with_half_the_length(networks)
         checks = [
             *_geometry_checks(),
             *_random_checks(networks),
@@ -167,16 +169,28 @@ def _geometry_checks() -> list[TheoryCheck]:
 def _random_checks(networks: list[RandomPath]) -> list[TheoryCheck]:
     short = [n for n in networks if n.length < math.pi / 2.0]
     long = [n for n in networks if n.length >= math.pi / 2.0]
-    counted = sum(not n.is_monotone for n in short)
     share = sum(n.is_monotone for n in long) / max(1, len(long))
     return [
         above("networks below π/2", len(short), 0.1 * len(networks), "enough random networks on either side"),
         above("networks above π/2", len(long), 0.1 * len(networks), "enough random networks on either side"),
         below(
-            "violations below π/2", counted, 0.0, "random tanh networks below π/2 that are not monotone", reference=0.0
+            "violations below π/2",
+            _n_violations(networks),
+            0.0,
+            "random tanh networks below π/2 that are not monotone",
+            reference=0.0,
         ),
         below("monotone share above π/2", share, 0.95, "above π/2 there is no such rule", reference=837 / 1561),
     ]
+
+
+def _n_violations(networks: list[RandomPath]) -> int:
+    """Count the networks whose path is short, but not monotone."""
+    return sum(n.length < math.pi / 2.0 and not n.is_monotone for n in networks)
+
+
+def _with_half_the_length(networks: list[RandomPath]) -> list[RandomPath]:
+    return [replace(n, length=n.length / 2.0) for n in networks]
 
 
 def _length(path: Interpolation) -> float:
@@ -186,8 +200,6 @@ def _length(path: Interpolation) -> float:
 def _negative_controls(wrong: Interpolation, networks: list[RandomPath], ignore_last: bool) -> list[TheoryCheck]:
     late = np.concatenate([np.linspace(1.0, 0.1, 49), [0.3]])
     rise = largest_rise(late[:-1] if ignore_last else late)
-    winding = next(n for n in networks if n.length >= math.pi / 2.0 and not n.is_monotone)
-    told_short = decreasing_distance(winding.outputs, 1.0)
     return [
         TheoryCheck(finding=monotone(wrong), expected=Verdict.VIOLATED),
         below(
@@ -204,8 +216,14 @@ def _negative_controls(wrong: Interpolation, networks: list[RandomPath], ignore_
             1e-9,
             "a permutation keeps the loss",
         ),
-        # A path that is not monotone, passed off as a short one: the comparison must find it out.
-        TheoryCheck(finding=told_short, expected=Verdict.VIOLATED),
+        # Every network again, none chosen by its outcome: were lengths half of what they are, the rule would be wrong.
+        below(
+            "violations below π/2, lengths halved (control)",
+            _n_violations(_with_half_the_length(networks)),
+            0.0,
+            "the rule with half of each Gauss length: the same networks must refute it",
+            expected=Verdict.VIOLATED,
+        ),
     ]
 
 

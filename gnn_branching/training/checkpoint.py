@@ -74,6 +74,7 @@ class CheckpointFolder:
             return None
         tensors, metadata = _read(steps[-1])
         known = without_retired({"training": json.loads(metadata["fingerprint"])})["training"]
+        known.setdefault("view", fingerprint.get("view"))  # earlier versions did not say
         _require_equal(known, fingerprint, self.path)
         network.load_state_dict(_with_prefix(tensors, _NETWORK))
         _unflatten(optimizer, _with_prefix(tensors, _OPTIMIZER))

@@ -7,18 +7,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from gnn_branching.config import Graph, Search, TrainingConfig
+from gnn_branching.config import ModelConfig, TrainingConfig
 from gnn_branching.contracts import InputError
 from gnn_branching.dataset.loader import training_batches
 from gnn_branching.dataset.source import KeptSource, SampleSource, seen_as
 from gnn_branching.provenance import available_cores
 from gnn_branching.seeding import derive_seed
+from gnn_branching.subproblem import View
 from gnn_branching.training.display import DisplayKind, make_display
 from gnn_branching.training.outputs import MetricsFile, TensorBoardEvents
 from gnn_branching.training.progress import Progress
@@ -34,8 +34,7 @@ def train(
     *,
     seed: int,
     run_folder: Path,
-    graph: Graph | None = None,
-    search: Search | None = None,
+    view: View | None = None,
     callbacks: Sequence[Callback] = (),
     display: DisplayKind = "auto",
     prenorm_fitted: bool = False,
@@ -47,15 +46,15 @@ def train(
     threads). One that is finished returns at once.
 
     Args:
-        network: Takes a batch's ``row_features, edge_index, edge_values, variable_features, candidates``.
+        network: Takes a batch's ``row_features, indptr, indices, edge_values, variable_features, candidates``.
         train_source: Training samples.
         valid_source: Validation samples, from other instances.
         config: How to train.
         seed: Root of every random stream here; the network's own initialisation is the caller's.
         run_folder: Gets ``checkpoints/``, ``metrics.jsonl`` and ``tensorboard/``.
-        graph: What the network sees of a tree node; None asks the network's own ``config``, and without one it is the
-            whole LP. Samples of whole LPs are turned into it here.
-        search: Whether the network sees the search's features, likewise.
+        view: What the network sees of a tree node; None asks the network's own ``config``, and without one it is the
+            whole LP alone. Samples of whole tree nodes are turned into it here, and the network keeps it as
+            ``trained_view``: its card must say the same.
         callbacks: Further listeners; picklable if ``config.n_devices`` > 1, like network and sources.
         display: What to show on standard error.
         prenorm_fitted: Whether the network comes with prenorm layers fitted, as for fine-tuning.
@@ -65,11 +64,13 @@ def train(
         DivergedError: If the loss or a gradient is no number any more.
     """
     _check(config, train_source, valid_source)
-    seen = graph or _seen(network, "graph", "lp"), search or _seen(network, "search", "none")
-    train_source, valid_source = (KeptSource(seen_as(source, *seen)) for source in (train_source, valid_source))
+    view = view_of(network, view)
+    train_source, valid_source = (KeptSource(seen_as(source, view)) for source in (train_source, valid_source))
+    object.__setattr__(network, "trained_view", view)
     listeners = (make_display(display), MetricsFile(), TensorBoardEvents(), *callbacks)
     job = TrainingJob(
         network=network,
+        view=view,
         train_source=train_source,
         valid_source=valid_source,
         config=config,
@@ -91,9 +92,17 @@ def train(
     return job.result(Progress.from_json(outcome))
 
 
-def _seen(network: nn.Module, part: str, otherwise: Any) -> Any:
-    """Return what the network's own configuration says it sees."""
-    return getattr(getattr(network, "config", None), part, otherwise)
+def view_of(network: nn.Module, wanted: View | None = None) -> View:
+    """Return what a network is to see: what its own configuration says, else what is wanted.
+
+    Raises:
+        InputError: If they are not the same.
+    """
+    config = getattr(network, "config", None)
+    said = View.of(config) if isinstance(config, ModelConfig) else None
+    if said is not None and wanted not in (None, said):
+        raise InputError(f"the network's configuration says that it sees {said}, and it is to be trained on {wanted}")
+    return said or wanted or View()
 
 
 def make_fabric(config: TrainingConfig) -> Fabric:

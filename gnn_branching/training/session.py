@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from math import isfinite
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from gnn_branching.dataset.loader import BatchStream, FixedOrder, Share, Shuffle
 from gnn_branching.dataset.source import SampleSource
 from gnn_branching.run_folder import RunFolder
 from gnn_branching.seeding import derive_seed
+from gnn_branching.subproblem import View
 from gnn_branching.training.checkpoint import CheckpointFolder
 from gnn_branching.training.losses import get_loss
 from gnn_branching.training.progress import Progress, fingerprint
@@ -38,6 +39,7 @@ class TrainingJob:
 
     Args:
         network: Maps a batch's tensors to logits; prenorm already fitted.
+        view: What it sees of a tree node; the samples are seen so already.
         train_source: Training samples.
         valid_source: Validation samples.
         config: How to train.
@@ -47,6 +49,7 @@ class TrainingJob:
     """
 
     network: nn.Module
+    view: View
     train_source: SampleSource
     valid_source: SampleSource
     config: TrainingConfig
@@ -63,7 +66,8 @@ class TrainingJob:
     def fingerprint(self) -> dict[str, object]:
         """What the weights depend on."""
         n_train, n_valid = len(self.train_source), len(self.valid_source)
-        return fingerprint(self.config, self.network, seed=self.seed, n_train=n_train, n_valid=n_valid)
+        found = fingerprint(self.config, self.network, seed=self.seed, n_train=n_train, n_valid=n_valid)
+        return {**found, "view": list(astuple(self.view))}
 
     @property
     def order(self) -> ShuffledOrder:

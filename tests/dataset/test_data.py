@@ -1,5 +1,7 @@
 """Batches are what PyTorch Geometric would make, faster; the cast loses no tie."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from torch_geometric.data import Batch
 from gnn_branching.contracts import InputError, Sample
 from gnn_branching.dataset.data import BranchingData, collate, to_data
 from gnn_branching.dataset.synthetic import random_sample, random_source
+from gnn_branching.model.incidence import edge_index
 
 
 def samples(n: int) -> list[Sample]:
@@ -18,13 +21,18 @@ def samples(n: int) -> list[Sample]:
 def test_equals_the_generic_collation() -> None:
     parts = samples(7)
     ours = collate(parts)
-    generic = Batch.from_data_list([to_data(part) for part in parts])
-    assert set(ours.keys()) == set(generic.keys()) - {"batch", "ptr"}
+    generic = Batch.from_data_list([to_data(part) for part in parts], exclude_keys=["indptr"])
+    assert set(ours.keys()) - {"indptr"} == set(generic.keys()) - {"batch", "ptr"}
     for key, tensor in ours.to_dict().items():
-        if isinstance(tensor, torch.Tensor):
+        if key != "indptr" and isinstance(tensor, torch.Tensor):
             assert torch.equal(tensor, generic[key]), key
             assert tensor.dtype == generic[key].dtype
     assert ours.num_nodes == generic.num_nodes
+    degrees = torch.cat([to_data(part).indptr.diff() for part in parts])
+    assert torch.equal(ours.indptr.diff(), degrees)
+    assert ours.indptr[0] == 0
+    with pytest.raises(TypeError, match="use gnn_branching"):
+        Batch.from_data_list([to_data(part) for part in parts])
 
 
 def test_indices_point_into_each_sample_s_own_graph() -> None:
@@ -32,9 +40,10 @@ def test_indices_point_into_each_sample_s_own_graph() -> None:
     batch = collate(parts)
     for i, part in enumerate(parts):
         row_start, variable_start = int(batch.n_rows[:i].sum()), int(batch.n_variables[:i].sum())
-        inside = (batch.edge_index[0] >= row_start) & (batch.edge_index[0] < row_start + part.state.n_rows)
-        edges = batch.edge_index[:, inside] - torch.tensor([[row_start], [variable_start]])
-        assert np.array_equal(edges.numpy(), part.state.edge_indices)
+        rows, variables = edge_index(batch.indptr, batch.indices)
+        inside = (rows >= row_start) & (rows < row_start + part.state.n_rows)
+        assert np.array_equal((rows[inside] - row_start).numpy(), part.state.edges.rows)
+        assert np.array_equal((variables[inside] - variable_start).numpy(), part.state.edges.indices)
         first = int(batch.n_candidates[:i].sum())
         chosen = batch.candidates[first : first + part.state.n_candidates] - variable_start
         assert np.array_equal(chosen.numpy(), part.state.candidates)
@@ -46,7 +55,7 @@ def test_the_cast_rounds_to_nearest() -> None:
     for tensor, array in (
         (data.row_features, sample.state.row_features),
         (data.variable_features, sample.state.variable_features),
-        (data.edge_values, sample.state.edge_values),
+        (data.edge_values, sample.state.edges.values),
     ):
         assert tensor.dtype == torch.float32
         np.testing.assert_allclose(tensor.numpy(), array, rtol=2**-24, atol=0)
@@ -80,7 +89,11 @@ def test_refuses_what_cannot_be_learned_from() -> None:
 @pytest.mark.parametrize("name", ["row", "variable", "edge"])
 def test_refuses_features_that_are_not_finite_as_float32(name: str, value: float) -> None:
     sample = random_sample(0)
-    arrays = {"row": "row_features", "variable": "variable_features", "edge": "edge_values"}
-    getattr(sample.state, arrays[name]).flat[1] = value
+    if name == "edge":
+        values = sample.state.edges.values.copy()
+        values[1] = value
+        sample = replace(sample, state=replace(sample.state, edges=replace(sample.state.edges, values=values)))
+    else:
+        getattr(sample.state, f"{name}_features").flat[1] = value
     with pytest.raises(InputError, match=f"a {name} feature is NaN, infinite or beyond"):
         to_data(sample)

@@ -13,6 +13,8 @@ from gnn_branching.diagnostics.measures.finding import Verdict
 from gnn_branching.diagnostics.measures.imitation import imitation_probe
 from gnn_branching.diagnostics.measures.irreducible import candidate_colours, irreducible_loss, tie_targets
 from gnn_branching.diagnostics.measures.products import gradient, outputs_of
+from gnn_branching.edges import Edges
+from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.model.network import BipartiteGCNN
 
 
@@ -27,8 +29,9 @@ def twins(*, coefficient: float = 1.0, edge_row: int = 1) -> Sample:
         base.state,
         row_features=rows,
         variable_features=variables,
-        edge_indices=np.array([[0, 0, edge_row, 1], [0, 2, 1, 2]], dtype=np.int64),
-        edge_values=np.array([1.0, 1.0, coefficient, 1.0]),
+        edges=Edges.from_pairs(
+            np.array([0, 0, edge_row, 1]), np.array([0, 2, 1, 2]), np.array([1.0, 1.0, coefficient, 1.0]), 2
+        ),
         candidates=np.array([0, 1, 2], dtype=np.int64),
     )
     return replace(base, state=state, scores=np.array([3.0, 1.0, 2.0]))
@@ -57,10 +60,9 @@ def test_a_second_round_sees_further() -> None:
     edges = np.array([(r, v) for r in range(n - 1) for v in (r, r + 1)], dtype=np.int64).T
     state = replace(
         base.state,
-        row_features=np.ones((n - 1, 5)),
-        variable_features=np.ones((n, 19)),
-        edge_indices=edges,
-        edge_values=np.ones(2 * (n - 1)),
+        row_features=np.ones((n - 1, len(ROW_FEATURES))),
+        variable_features=np.ones((n, len(VARIABLE_FEATURES))),
+        edges=Edges.from_pairs(*edges, np.ones(2 * (n - 1)), n - 1),
         candidates=np.arange(n, dtype=np.int64),
     )
     assert [n_colours(state, rounds) for rounds in (0, 1, 2, None)] == [1, 2, 3, 4]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray, SolveFigures
+from gnn_branching.contracts import FEATURE_SCHEMA, BranchingState, CandidateSet, FloatArray, SolveFigures
 from gnn_branching.evaluation.solves import solving
 from gnn_branching.evaluation.solves.plan import SolveJob
-from gnn_branching.feature_schema import FEATURE_SCHEMA
 
 
 class FirstCandidate:
@@ -18,7 +17,7 @@ class FirstCandidate:
     candidate_set = CandidateSet.LP
 
     def scores(self, state: BranchingState) -> FloatArray:
-        n_nonzeros = np.bincount(state.edge_indices[1], minlength=state.n_variables)
+        n_nonzeros = np.bincount(state.edges.indices, minlength=state.n_variables)
         return n_nonzeros[state.candidates].astype(np.float64)
 
 

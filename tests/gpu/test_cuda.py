@@ -18,6 +18,7 @@ from gnn_branching.diagnostics.measures.tangent_kernel import tangent_kernel
 from gnn_branching.model.network import BipartiteGCNN
 from gnn_branching.policy.torch_runtime import TorchNetwork
 from gnn_branching.shards import open_dataset
+from gnn_branching.subproblem import View
 from gnn_branching.training.loop import train
 from gnn_branching.training.losses import get_loss
 from gnn_branching.training.validation import forward
@@ -39,7 +40,7 @@ def fitted(config: ModelConfig) -> BipartiteGCNN:
 @pytest.mark.parametrize("graph", ["lp", "subproblem"])
 @pytest.mark.parametrize("config", [ModelConfig(), ModelConfig(n_rounds=2, aggregation="mean", hidden_size=32)])
 def test_logits(config: ModelConfig, graph: Graph) -> None:
-    network, source = fitted(config), seen_as(open_dataset(AUCTIONS, "test"), graph)
+    network, source = fitted(config), seen_as(open_dataset(AUCTIONS, "test"), View(graph))
     here = TorchNetwork(fitted(config))
     there = TorchNetwork(network, "cuda")
     for index in range(4):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from gnn_branching.model.incidence import Incidence, group_edges
+from gnn_branching.model.incidence import Incidence
 from gnn_branching.model.message_sum import message_sum, torch_message_sum
 from tests.model.conftest import Graph, make_graph
 
@@ -21,7 +21,7 @@ def inputs(graph: Graph, width: int = WIDTH, dtype: torch.dtype = torch.float64)
 
 
 def group(graph: Graph) -> Incidence:
-    return group_edges(graph.edge_index[0], graph.edge_index[1], graph.row_features.shape[0])
+    return Incidence(offsets=graph.indptr, sources=graph.indices)
 
 
 def fused(tensors: list[Tensor], incidence: Incidence) -> Tensor:

@@ -129,13 +129,13 @@ def test_permuting_vertices_permutes_the_scores(implementation: Implementation) 
     graph, network = make_graph(), make_network(ModelConfig(n_rounds=2), implementation)
     random = torch.Generator().manual_seed(8)
     rows, variables, edges, chosen = (torch.randperm(n, generator=random) for n in (17, 23, 90, 7))
+    new_rows, order = rows.argsort()[graph.edge_index[0]][edges].sort(stable=True)
     permuted = Graph(
         row_features=graph.row_features[rows],
         variable_features=graph.variable_features[variables],
-        edge_index=torch.stack([rows.argsort()[graph.edge_index[0]], variables.argsort()[graph.edge_index[1]]])[
-            :, edges
-        ],
-        edge_values=graph.edge_values[edges],
+        indptr=torch.searchsorted(new_rows, torch.arange(18)),
+        indices=variables.argsort()[graph.indices][edges][order].int(),
+        edge_values=graph.edge_values[edges][order],
         candidates=variables.argsort()[graph.candidates][chosen],
     )
     torch.testing.assert_close(network.score(permuted), network.score(graph)[chosen], rtol=1e-9, atol=1e-10)

@@ -7,19 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import nn
 
 from examples.own_network import KIND
 from gnn_branching.cli import main
-from gnn_branching.config import ExperimentConfig, ModelConfig, TrainingConfig
+from gnn_branching.config import ExperimentConfig, ModelConfig, TrainingConfig, to_mapping
 from gnn_branching.contracts import InputError, Policy
 from gnn_branching.dataset.source import SeenSource
 from gnn_branching.dataset.synthetic import random_source
+from gnn_branching.feature_schema import VARIABLE_FEATURES
 from gnn_branching.pipeline import train_policy
 from gnn_branching.policy import load_policy
 from gnn_branching.policy.kind import get_kind, kind_names, register_kind
 from gnn_branching.policy.network_kind import NetworkKind
+from gnn_branching.policy.save import save_policy
 from gnn_branching.run_folder import RunFolder
 from gnn_branching.shards import open_dataset
+from gnn_branching.subproblem import View
 from gnn_branching.training.loop import train
 from gnn_branching.training.metrics import policy_accuracy
 from tests.dataset.shards import synthetic_dataset
@@ -52,7 +56,7 @@ def test_an_own_network_trains_saves_and_loads(tmp_path: Path) -> None:
     policy = load_policy(folder.policy)
     assert isinstance(policy, Policy)
     assert policy.card.kind == "candidate-mlp"
-    assert policy.card.n_parameters == 19 * 8 + 8 + 8
+    assert policy.card.n_parameters == len(VARIABLE_FEATURES) * 8 + 8 + 8
     assert policy_accuracy(policy, open_dataset(dataset, "test")).acc_1 == figures["test_acc_1"]
     assert folder.convergence.is_file()
     assert main(["diagnose", str(folder.path), "--dataset", str(dataset), "--samples", "4"]) == 0
@@ -69,9 +73,31 @@ def test_training_sees_what_the_network_says(tmp_path: Path) -> None:
     found = []
     for name, wrap in (("plain", False), ("wrapped", True)):
         network = gcnn(graph="subproblem")
-        samples = [SeenSource(part, "subproblem") if wrap else part for part in (source, valid)]
+        samples = [SeenSource(part, View("subproblem")) if wrap else part for part in (source, valid)]
         train(network, *samples, TRAINING, seed=0, run_folder=tmp_path / name, display="none")
         found.append(weights(network))
     assert same_weights(*found)
-    with pytest.raises(InputError, match=r"samples seen as .'subproblem', 'none'. cannot train a network that sees"):
-        train(gcnn(), SeenSource(source, "subproblem"), valid, TRAINING, seed=0, run_folder=tmp_path, display="none")
+    with pytest.raises(InputError, match=r"samples seen as .*'subproblem'.* cannot train a network that sees"):
+        train(
+            gcnn(), SeenSource(source, View("subproblem")), valid, TRAINING, seed=0, run_folder=tmp_path, display="none"
+        )
+
+
+def test_a_card_cannot_say_what_the_weights_were_not_trained_on(tmp_path: Path) -> None:
+    source, valid = random_source(16, seed=1), random_source(8, seed=2)
+
+    def trained(network: nn.Module, name: str, view: View | None = None) -> nn.Module:
+        train(network, source, valid, TRAINING, seed=0, run_folder=tmp_path / name, display="none", view=view)
+        return network
+
+    said = to_mapping(ExperimentConfig(model=ModelConfig(kind="candidate-mlp", hidden_size=8, graph="subproblem")))
+    silent = trained(KIND.build(ModelConfig(hidden_size=8)), "silent")
+    with pytest.raises(InputError, match=r"trained on View\(graph='lp'.*its card would say View\(graph='subproblem'"):
+        save_policy(tmp_path / "policy", silent, config=said, metrics={})
+    assert not (tmp_path / "policy").exists()
+    shown = trained(KIND.build(ModelConfig(hidden_size=8)), "shown", View("subproblem"))
+    assert save_policy(tmp_path / "policy", shown, config=said, metrics={}).architecture.graph == "subproblem"
+    with pytest.raises(InputError, match=r"says that it sees View\(graph='subproblem'.*trained on View\(graph='lp'"):
+        trained(gcnn(graph="subproblem"), "contradiction", View("lp"))
+    with pytest.raises(InputError, match="holds a training with view = "):
+        trained(KIND.build(ModelConfig(hidden_size=8)), "shown", View("lp"))

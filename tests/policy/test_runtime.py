@@ -9,6 +9,7 @@ import torch
 
 from gnn_branching.config import ModelConfig
 from gnn_branching.contracts import BranchingState
+from gnn_branching.edges import Edges
 from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.model.network import BipartiteGCNN
 from gnn_branching.policy import runtime
@@ -87,46 +88,52 @@ def test_edges_need_no_order() -> None:
     order = np.random.default_rng(0).permutation(state.n_edges)
     mixed = replace(
         state,
-        edge_indices=np.ascontiguousarray(state.edge_indices[:, order]),
-        edge_values=state.edge_values[order],
+        edges=Edges.from_pairs(
+            state.edges.rows[order], state.edges.indices[order], state.edges.values[order], state.n_rows
+        ),
     )
     np.testing.assert_allclose(compiled(network).logits(mixed), compiled(network).logits(state), rtol=1e-5, atol=1e-6)
 
 
 def test_structure_is_reused_only_while_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     n_built = 0
-    build = runtime.Structure
+    normalise = runtime.kernels.normalise
 
-    def counting(*arguments: object) -> object:
+    def counting(*arguments: object) -> None:
         nonlocal n_built
-        n_built += 1
-        return build(*arguments)
+        n_built += 1  # by row, then by variable
+        normalise(*arguments)
 
-    monkeypatch.setattr(runtime, "Structure", counting)
+    monkeypatch.setattr(runtime.kernels, "normalise", counting)
     network = make_network(ModelConfig())
     fast, slow = compiled(network), reference(network)
     first = make_state(n_edges=2000)
-    coefficient, column, features = first.edge_values.copy(), first.edge_indices.copy(), first.variable_features * 2
+    edges, features = first.edges, first.variable_features * 2
+    coefficient, column = edges.values.copy(), edges.indices.copy()
     coefficient[1999] += 1e-6
-    column[1, 0] = 0 if column[1, 0] else 1
+    column[0] = 0 if column[0] else 1
     for state, expected in [
         (first, 1),
         (replace(first, variable_features=features, candidates=np.array([3, 4])), 1),
-        (replace(first, edge_values=first.edge_values.copy(), edge_indices=first.edge_indices.copy()), 1),
-        (replace(first, edge_values=coefficient), 2),
-        (replace(first, edge_values=coefficient, edge_indices=column), 3),
+        (replace(first, edges=replace(edges, values=coefficient)), 2),
+        (replace(first, edges=replace(edges, values=coefficient, indices=column)), 3),
         (replace(first, variable_features=np.vstack([features, features[:1]])), 4),
+        (first, 4),
     ]:
         np.testing.assert_allclose(fast.logits(state), slow.logits(state), rtol=1e-5, atol=1e-5)
-        assert n_built == expected
+        assert n_built == 2 * expected
 
 
 def test_the_callers_arrays_may_change_afterwards() -> None:
     network, state = make_network(ModelConfig()), make_state()
     fast, slow = compiled(network), reference(network)
+    values, indices = state.edges.values.copy(), state.edges.indices.copy()
+    state = replace(state, edges=Edges(indptr=state.edges.indptr, indices=indices, values=values))
+    expected = slow.logits(state)
     fast.logits(state)
-    state.edge_values[7] *= -2
-    state.edge_indices[1, 5] = (state.edge_indices[1, 5] + 1) % 60
+    values[7] *= -2
+    indices[5] = (indices[5] + 1) % 60
+    np.testing.assert_array_equal(slow.logits(state), expected)
     np.testing.assert_allclose(fast.logits(state), slow.logits(state), rtol=1e-5, atol=1e-5)
 
 
@@ -141,15 +148,17 @@ def test_every_input_column_changes_the_output(config: ModelConfig) -> None:
             changed = getattr(state, name).copy()
             changed[:, column] += 1
             assert np.abs(fast.logits(replace(state, **{name: changed})) - before).max() > 1e-5, label
-    assert np.abs(fast.logits(replace(state, edge_values=state.edge_values * 2)) - before).max() > 1e-5
+    doubled = replace(state.edges, values=state.edges.values * 2)
+    assert np.abs(fast.logits(replace(state, edges=doubled)) - before).max() > 1e-5
 
 
-@pytest.mark.parametrize("field", ["row_features", "variable_features", "edge_values"])
+@pytest.mark.parametrize("field", ["row_features", "variable_features", "edges"])
 def test_a_nan_is_not_swallowed(field: str) -> None:
     state = make_state(n_edges=2000, n_candidates=60)
-    values = getattr(state, field).copy()
+    values = (state.edges.values if field == "edges" else getattr(state, field)).copy()
     values[3] = np.nan
-    assert np.isnan(compiled(make_network(ModelConfig())).logits(replace(state, **{field: values}))).any()
+    change = {field: replace(state.edges, values=values) if field == "edges" else values}
+    assert np.isnan(compiled(make_network(ModelConfig())).logits(replace(state, **change))).any()
 
 
 @pytest.mark.parametrize(
@@ -159,10 +168,11 @@ def test_a_nan_is_not_swallowed(field: str) -> None:
         ({"row_features": np.zeros((40, 6))}, "6 row features"),
         ({"candidates": np.array([3, 60])}, "candidate's index"),
         ({"candidates": np.array([-1])}, "candidate's index"),
-        ({"edge_indices": np.full((2, 300), 60)}, "edge's index"),
+        ({"edges": replace(make_state().edges, indices=np.full(300, 60))}, "an edge is not between"),
+        ({"edges": make_state(n_rows=39).edges}, "an edge is not between"),
     ],
 )
-def test_a_state_that_does_not_fit_is_refused(change: dict[str, np.ndarray], message: str) -> None:
+def test_a_state_that_does_not_fit_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         compiled(make_network(ModelConfig())).logits(replace(make_state(), **change))
 

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 from gnn_branching.config import ModelConfig
-from gnn_branching.contracts import InputError
+from gnn_branching.contracts import FEATURE_SCHEMA, InputError
 from gnn_branching.dataset.data import collate
 from gnn_branching.dataset.source import MemorySource, seen_as
 from gnn_branching.dataset.synthetic import random_source
-from gnn_branching.feature_schema import FEATURE_SCHEMA, SEARCH_FEATURES, SEARCH_SCHEMA
+from gnn_branching.feature_schema import SEARCH_FEATURES, SEARCH_SCHEMA
 from gnn_branching.model.network import BipartiteGCNN, initial_network
 from gnn_branching.policy import load_policy
 from gnn_branching.solver.settings import SolveLimits
 from gnn_branching.solver.solve import prepare_solve
+from gnn_branching.subproblem import View
 from tests.policy.conftest import save
 
 SEEN = ("pseudocost_score", "n_up", "depth")
@@ -27,7 +28,7 @@ SOURCE = random_source(12, seed=4)
 
 
 def network(config: ModelConfig = CONFIG) -> BipartiteGCNN:
-    source = seen_as(SOURCE, config.graph, config.search)
+    source = seen_as(SOURCE, View.of(config))
     fresh = initial_network(config, 3)
     fresh.fit_prenorm([collate([source[i] for i in range(len(source))])])
     return fresh.eval()
@@ -38,7 +39,7 @@ def network(config: ModelConfig = CONFIG) -> BipartiteGCNN:
 def test_the_runtime_computes_what_pytorch_computes(tmp_path: Path, n_rounds: int, graph: str) -> None:
     config = replace(CONFIG, n_rounds=n_rounds, graph=graph)
     trained = network(config)
-    policy, source = load_policy(save(tmp_path / "mine", trained)), seen_as(SOURCE, config.graph, "head")
+    policy, source = load_policy(save(tmp_path / "mine", trained)), seen_as(SOURCE, View.of(config))
     assert policy.feature_schema == SEARCH_SCHEMA
     for i in range(len(source)):
         expected = trained.score(collate([source[i]])).detach().numpy()
@@ -65,8 +66,8 @@ def test_a_network_without_them_does_not_care(tmp_path: Path) -> None:
 
 def test_what_lacks_them_is_refused(tmp_path: Path) -> None:
     bare = MemorySource([replace(SOURCE[0], state=replace(SOURCE[0].state, search_features=None))])
-    with pytest.raises(InputError, match=r"model\.search needs samples with collection\.search_features"):
-        seen_as(bare, "lp", "head")[0]
+    with pytest.raises(InputError, match=r"collect samples with collection\.search_features"):
+        seen_as(bare, View("lp", "head"))[0]
     policy = load_policy(save(tmp_path / "mine", network()))
     with pytest.raises(ValueError, match="needs the search's features"):
         policy.scores(bare[0].state)

@@ -88,11 +88,11 @@ def test_small_caches_change_nothing(dataset: Path, samples: list[Sample], monke
 
 def test_edges_are_shared_and_read_only(dataset: Path) -> None:
     opened = open_dataset(dataset, "train")
-    assert opened[0].state.edge_values is opened[1].state.edge_values
+    assert opened[0].state.edges is opened[1].state.edges
     with pytest.raises(ValueError, match="read-only"):
-        opened[0].state.edge_values[0] = 1.0
+        opened[0].state.edges.values[0] = 1.0
     with pytest.raises(ValueError, match="read-only"):
-        opened[0].state.edge_indices[0] = 1
+        opened[0].state.edges.indices[0] = 1
     opened[0].state.variable_features[:] = 7.0
     assert not (opened[0].state.variable_features == 7.0).any()
 

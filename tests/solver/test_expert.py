@@ -76,7 +76,7 @@ def test_an_episode_gives_the_same_samples_twice(small_instances: Mapping[str, l
     for one, other in zip(first.samples, second.samples, strict=True):
         np.testing.assert_array_equal(one.scores, other.scores)
         np.testing.assert_array_equal(one.state.variable_features, other.state.variable_features)
-        np.testing.assert_array_equal(one.state.edge_values, other.state.edge_values)
+        np.testing.assert_array_equal(one.state.edges.values, other.state.edges.values)
         assert one.origin == other.origin
     assert first.samples[0].origin.episode == 5
     assert not first.discarded

@@ -12,7 +12,7 @@ import pyscipopt
 import pytest
 
 from gnn_branching.contracts import CandidateSet, InputError
-from gnn_branching.feature_schema import KHALIL_SCHEMA, ROW_FEATURES, VARIABLE_FEATURES
+from gnn_branching.feature_schema import KHALIL_SCHEMA, N_KHALIL_FEATURES, ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.solver import lp_graph
 from gnn_branching.solver.candidates import Candidates, HandoverError, current_candidates
 from gnn_branching.solver.features import PROBLEMS, FeatureExtractor, check
@@ -73,10 +73,11 @@ def test_features_are_those_of_ecole(small_instances: Mapping[str, list[Path]], 
         variables = np.where(np.isnan(expected.variable_features), UNKNOWN_INCUMBENT_VALUE, expected.variable_features)
         np.testing.assert_array_equal(state.variable_features, variables)
         np.testing.assert_allclose(state.row_features, expected.row_features, rtol=1e-13, atol=1e-15)
-        np.testing.assert_array_equal(state.edge_indices, expected.edge_features.indices)
-        np.testing.assert_array_equal(state.edge_values, expected.edge_features.values)
-        if not structures or structures[-1] is not state.edge_values:
-            structures.append(state.edge_values)
+        found = np.stack([state.edges.rows, state.edges.indices])
+        np.testing.assert_array_equal(found, expected.edge_features.indices)
+        np.testing.assert_array_equal(state.edges.values, expected.edge_features.values)
+        if not structures or structures[-1] is not state.edges:
+            structures.append(state.edges)
 
     seen = sum(probe(path, check, settings=settings) for path in small_instances[family])
     assert seen > 10
@@ -105,8 +106,8 @@ def test_rows_and_edges_rebuild_the_lp(small_instances: Mapping[str, list[Path]]
     def check(model: pyscipopt.Model, candidates: Candidates) -> None:
         state = FeatureExtractor().extract(model, candidates)
         dense = np.zeros((state.n_rows, state.n_variables))
-        np.add.at(dense, (state.edge_indices[0], state.edge_indices[1]), state.edge_values)
-        assert (np.diff(state.edge_indices[0]) >= 0).all()
+        np.add.at(dense, (state.edges.rows, state.edges.indices), state.edges.values)
+        assert (np.diff(state.edges.indptr) >= 0).all()
         expected_rows, expected_bias, expected_dual = [], [], []
         objective_norm = np.linalg.norm([variable.getObj() for variable in model.getVars(transformed=True)]) or 1.0
         for row in model.getLPRowsData():
@@ -159,7 +160,7 @@ def test_khalil_features_cover_every_candidate(small_instances: Mapping[str, lis
             current = current_candidates(model, kind)
             features = extractor.extract(model, current).candidate_features
             assert features is not None
-            assert features.shape == (len(current.variables), 72)
+            assert features.shape == (len(current.variables), N_KHALIL_FEATURES)
             assert np.isfinite(features).all()
             rows[kind] = dict(zip(current.indices.tolist(), features.tolist(), strict=True))
         assert rows[CandidateSet.LP].items() <= rows[CandidateSet.PSEUDO].items()
@@ -170,13 +171,14 @@ def test_khalil_features_cover_every_candidate(small_instances: Mapping[str, lis
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("place", range(2))
 def test_nothing_infinite_or_undefined_passes_unnoticed(bad: float, place: int) -> None:
-    arrays = [np.ones((6, 5)), np.full((9, 19), 0.5)]
+    arrays = [np.ones((6, len(ROW_FEATURES))), np.full((9, len(VARIABLE_FEATURES)), 0.5)]
     candidates, values = np.array([3, 8]), np.full(2, 0.5)
     assert PROBLEMS[check(*arrays, candidates, values)] == ""
     for index in range(arrays[place].size):
         spoilt = [array.copy() for array in arrays]
         spoilt[place].flat[index] = bad
-        solution = place == 1 and divmod(index, 19) in ((3, 8), (8, 8))
+        row, column = divmod(index, arrays[place].shape[1])
+        solution = place == 1 and row in (3, 8) and column == COLUMN["solution_value"]
         expected = "index-mismatch" if solution else "feature-not-finite"
         assert PROBLEMS[check(*spoilt, candidates, values)] == expected
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from gnn_branching.config import TrainingConfig
 from gnn_branching.dataset.synthetic import random_source
+from gnn_branching.subproblem import View
 from gnn_branching.training.loop import make_fabric, train
 from gnn_branching.training.outputs import read_metrics
 from gnn_branching.training.session import Session, TrainingJob
@@ -44,6 +45,7 @@ class Trainer:
 def make_job(network: nn.Module, config: TrainingConfig, folder: Path) -> TrainingJob:
     return TrainingJob(
         network=network,
+        view=View(),
         train_source=random_source(24, seed=1),
         valid_source=random_source(11, seed=2),
         config=config,

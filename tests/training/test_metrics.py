@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray
+from gnn_branching.contracts import FEATURE_SCHEMA, BranchingState, CandidateSet, FloatArray
 from gnn_branching.dataset.data import collate
 from gnn_branching.dataset.source import seen_as
 from gnn_branching.dataset.synthetic import random_source
-from gnn_branching.feature_schema import FEATURE_SCHEMA
+from gnn_branching.subproblem import View
 from gnn_branching.training.losses import cross_entropy
 from gnn_branching.training.metrics import TOP, accuracy_from_hits, best_ranks, n_hits, policy_accuracy
 from gnn_branching.training.validation import validate
@@ -65,7 +65,7 @@ class Broken(Fraction):
 
 
 def test_a_policy_is_measured_like_a_network() -> None:
-    source = seen_as(random_source(30, seed=2), "lp")
+    source = seen_as(random_source(30, seed=2), View())
     batches = [collate([source[i] for i in range(start, start + 10)]) for start in (0, 10, 20)]
     network = FractionNetwork(1.0)
     validation = validate(network, batches, cross_entropy)
@@ -76,7 +76,7 @@ def test_a_policy_is_measured_like_a_network() -> None:
 
 
 def test_validation_does_not_depend_on_batches_and_keeps_the_mode() -> None:
-    source = seen_as(random_source(12, seed=2), "lp")
+    source = seen_as(random_source(12, seed=2), View())
     samples = [source[i] for i in range(12)]
     network = FractionNetwork(2.0).train()
     whole = validate(network, [collate(samples)], cross_entropy)

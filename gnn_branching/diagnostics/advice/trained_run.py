@@ -23,6 +23,7 @@ from gnn_branching.diagnostics.rates.learning_rate import adam_ceiling_at
 from gnn_branching.diagnostics.tracking.tracker import ProbeRecord, initial_parameters, probe_samples, read_probes
 from gnn_branching.model.network import initial_network
 from gnn_branching.run_folder import RunFolder
+from gnn_branching.subproblem import View
 from gnn_branching.training.outputs import read_metrics
 from gnn_branching.training.records import EpochRecord
 
@@ -79,7 +80,7 @@ class TrainedRun:
         self._network.load_state_dict(load_file(best))
         self._network.eval()
         self.samples: Sequence[Sample] = within_memory(
-            probe_samples(seen_as(source, config.model.graph, config.model.search), n_samples), self._network
+            probe_samples(seen_as(source, View.of(config.model)), n_samples), self._network
         )
 
     @property

@@ -65,11 +65,11 @@ def candidate_colours(state: BranchingState, *, n_rounds: int | None = NETWORK_R
         n_rounds: Rounds of refinement of rows, then variables; None refines until nothing splits.
     """
     rows, variables = _row_colours(state.row_features), _row_colours(state.variable_features)
-    row_of, variable_of = state.edge_indices
+    row_of, variable_of = state.edges.rows, state.edges.indices.astype(np.int64)
     remaining = n_rounds if n_rounds is not None else state.n_rows + state.n_variables
     for _ in range(remaining):
-        rows = _refine(rows, row_of, variables[variable_of], state.edge_values)
-        refined = _refine(variables, variable_of, rows[row_of], state.edge_values)
+        rows = _refine(rows, row_of, variables[variable_of], state.edges.values)
+        refined = _refine(variables, variable_of, rows[row_of], state.edges.values)
         if n_rounds is None and refined.max(initial=0) == variables.max(initial=0):
             break
         variables = refined

@@ -3,26 +3,122 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gnn_branching.config import DEFAULT_PRESET
+from gnn_branching.config import DEFAULT_PRESET, SCIP_RULES
 from gnn_branching.contracts import InputError
-from gnn_branching.evaluation.solves.plan import PolicySpec
+from gnn_branching.evaluation.solves.plan import HIGHS, PolicySpec
 from gnn_branching.policy import list_policies
 from gnn_branching.policy.card import read_card
-from gnn_branching.policy.load import HUB_PREFIX
+from gnn_branching.policy.folder import recipe_file
+from gnn_branching.policy.load import HUB_PREFIX, find_folder
 from gnn_branching.provenance import file_sha256
 from gnn_branching.run_folder import run_of_policy
 from gnn_branching.solver.rule import PRESETS
-from gnn_branching.solver.settings import SCIP_RULES
+
+RECIPE, RECIPE_MARK = "recipe", "@recipe"
+SCIP_SETTINGS = "default"
 
 
 def parse_policy(text: str) -> PolicySpec:
-    """Read a rule of SCIP, a policy's name, a folder or ``label=folder``; ``@preset`` at the end says how it is used.
+    """Read a competitor.
+
+    A rule of SCIP, ``highs``, a policy's name, a folder or ``label=folder``; ``@preset`` behind it says how a policy is
+    used, and ``@recipe`` that it solves under its own recipe, ``@recipe=OTHER`` under that of another policy, or under
+    a parameter file.
 
     Raises:
-        InputError: If the text is empty, there is no such policy or preset, or the folder holds none.
+        InputError: If the text is empty, there is no such policy, preset or recipe, or the folder holds none.
     """
+    who, under, whose = text.partition(RECIPE_MARK)
+    spec = _parse_rule(who)
+    if not under:
+        return spec
+    if whose and not whose.startswith("="):
+        raise InputError(f"policy {text!r}: a recipe is named as {who}@recipe or {who}@recipe=OTHER")
+    if not whose and not spec.is_learned:
+        raise InputError(f"{who} has no recipe of its own; name one, as in {who}@recipe=set-cover")
+    return with_recipe(spec, spec.source if not whose else whose[1:], name=text)
+
+
+def with_recipe(spec: PolicySpec, owner: str, *, name: str) -> PolicySpec:
+    """Return a competitor that solves under a recipe, whatever the settings of the comparison.
+
+    Args:
+        spec: The competitor; under its own recipe it is used as the recipe says, SCIP's rules included.
+        owner: Name or folder of a policy with a recipe, or a parameter file.
+        name: Name in tables.
+
+    Raises:
+        InputError: If there is no such recipe.
+    """
+    if Path(owner).is_file():
+        file = Path(owner)
+    else:
+        folder = find_folder(owner)
+        file, recipe = recipe_file(folder), read_card(folder).recipe
+        if owner == spec.source and recipe is not None:
+            if recipe.rule in SCIP_RULES:
+                spec = PolicySpec(name=name, rule=recipe.rule)
+            else:
+                spec = replace(spec, preset=recipe.rule)
+    fingerprint = spec.fingerprint + file_sha256(file)[:16]
+    return replace(spec, name=name, recipe=str(file.resolve()), fingerprint=fingerprint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Competitors:
+    """Who competes, and under what.
+
+    Args:
+        specs: Rules and policies.
+        settings: Named settings of the comparison.
+        notices: One line for each policy that solves under its recipe because nothing else was asked for.
+    """
+
+    specs: tuple[PolicySpec, ...]
+    settings: tuple[str, ...]
+    notices: tuple[str, ...] = ()
+
+
+def parse_competitors(policies: Sequence[str], settings: Sequence[str]) -> Competitors:
+    """Read competitors and settings, where ``recipe`` stands for what each policy's own folder says.
+
+    Policies under their recipes are compared with SCIP as it comes. Without settings, policies with a recipe solve
+    under it, and where there is none, all solve under ``paper``.
+
+    Raises:
+        InputError: If a competitor makes no sense, or recipes are asked for and there are none.
+    """
+    specs = tuple(parse_policy(policy) for policy in policies)
+    cooked = tuple(
+        with_recipe(spec, spec.source, name=f"{spec.name}{RECIPE_MARK}")
+        for spec in specs
+        if not spec.recipe and has_recipe(spec)
+    )
+    if RECIPE in settings:
+        if not cooked:
+            raise InputError("settings recipe: none of the policies has a recipe; make one with gnn-branching tune")
+        named = tuple(name for name in settings if name != RECIPE)
+        kept = specs if named else tuple(spec for spec in specs if spec.recipe or not has_recipe(spec))
+        return Competitors(specs=(*kept, *cooked), settings=named or (SCIP_SETTINGS,))
+    if settings:
+        return Competitors(specs=specs, settings=tuple(settings))
+    if not cooked and not any(spec.recipe for spec in specs):
+        return Competitors(specs=specs, settings=("paper",))
+    notices = tuple(f"note: {spec.source} solves under its recipe, and SCIP as it comes" for spec in cooked)
+    plain = tuple(spec for spec in specs if spec.recipe or not has_recipe(spec))
+    return Competitors(specs=(*plain, *cooked), settings=(SCIP_SETTINGS,), notices=notices)
+
+
+def has_recipe(spec: PolicySpec) -> bool:
+    """Whether a competitor is a policy with a recipe of its own."""
+    return spec.is_learned and read_card(find_folder(spec.source)).recipe is not None
+
+
+def _parse_rule(text: str) -> PolicySpec:
     label, separator, rest = text.rpartition("=")
     source, _, preset = rest.partition("@")
     if not source or (separator and not label):
@@ -33,7 +129,7 @@ def parse_policy(text: str) -> PolicySpec:
     if preset and preset not in PRESETS:
         raise InputError(f"preset {preset!r} of policy {text!r} is unknown; there are {', '.join(PRESETS)}")
     folder = Path(source)
-    if source in SCIP_RULES and not label:
+    if source in (*SCIP_RULES, HIGHS) and not label:
         return PolicySpec(name=source)
     is_folder = folder.is_dir()
     return PolicySpec(

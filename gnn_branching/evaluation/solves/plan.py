@@ -14,6 +14,8 @@ from gnn_branching.provenance import collect_provenance, file_sha256
 from gnn_branching.seeding import generator
 
 BASELINE_RULE = "relpscost"
+HIGHS = "highs"
+"""Name under which the other open solver competes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +51,26 @@ class PolicySpec:
         source: Name or folder of a learned policy; empty for SCIP's own rule called ``name``.
         fingerprint: Hash of a policy folder's files, so that a retrained policy is solved with again; else empty.
         preset: How a learned policy is used, a name in ``solver.rule.PRESETS``.
+        recipe: SCIP parameter file to solve under, whatever the settings of the comparison; empty for none.
+        rule: SCIP's own rule where that is not the name.
     """
 
     name: str
     source: str = ""
     fingerprint: str = ""
     preset: str = DEFAULT_PRESET
+    recipe: str = ""
+    rule: str = ""
+
+    @property
+    def scip_rule(self) -> str:
+        """The rule of SCIP that branches, or :data:`HIGHS`; meaningless for a learned policy."""
+        return self.rule or self.name
+
+    @property
+    def has_own_settings(self) -> bool:
+        """Whether the settings of a comparison do not concern it."""
+        return bool(self.recipe) or self.scip_rule == HIGHS
 
     @property
     def is_learned(self) -> bool:
@@ -87,7 +103,10 @@ class SolveJob:
         """Return 24 hexadecimal digits that change with anything the outcome depends on, and with nothing else."""
         instance, limits = self.instance, self.limits
         bounds = [float(limits.time_limit_seconds), limits.node_limit, limits.memory_limit_mib]
-        key = [instance.path, instance.sha256, asdict(self.policy), self.settings, self.seed, bounds]
+        policy = asdict(self.policy)
+        # As before there were recipes, so that folders written then go on.
+        policy = {key: value for key, value in policy.items() if value or key not in ("recipe", "rule")}
+        key = [instance.path, instance.sha256, policy, self.settings, self.seed, bounds]
         text = json.dumps([*key, bool(self.recording_path)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
@@ -124,14 +143,20 @@ def build_plan(
         instances: Problem files.
         policies: Rules and policies, names unique.
         seeds: SCIP seeds; the outer loop, so that an interrupted evaluation has seen every instance.
-        settings: Named SCIP settings to cross with the policies.
+        settings: Named SCIP settings to cross with the policies; those with settings of their own are solved once.
         limits: Of every solve.
 
     Raises:
         InputError: If something is empty, repeated or unknown.
     """
     _check(instances, policies, seeds=seeds, settings=settings)
-    methods = [(policy, setting) for setting in settings for policy in policies]
+    home = "default" if "default" in settings else settings[0]
+    methods = [
+        (policy, setting)
+        for setting in settings
+        for policy in policies
+        if setting == home or not policy.has_own_settings
+    ]
     jobs: list[SolveJob] = []
     for seed in seeds:
         for instance in instances:

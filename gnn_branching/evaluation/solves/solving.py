@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gnn_branching.contracts import InputError, Policy, RuleStatistics, SolveFigures, SolveStatus
 from gnn_branching.evaluation.solves.leavings import PolicyAgreement, write_agreement
-from gnn_branching.evaluation.solves.plan import SolveJob
+from gnn_branching.evaluation.solves.plan import HIGHS, SolveJob
 from gnn_branching.evaluation.solves.trees import write_tree
 from gnn_branching.solver.compare import agreement_along_tree
 from gnn_branching.solver.settings import SolveLimits
@@ -40,6 +40,10 @@ def solve_job(job: SolveJob) -> SolveFigures:
     Raises:
         InputError: If the instance or the policy cannot be used.
     """
+    if job.policy.scip_rule == HIGHS and not job.policy.is_learned:
+        from gnn_branching.evaluation.solves.highs import solve_with_highs
+
+        return solve_with_highs(job)
     return _prepare(job).run()
 
 
@@ -62,7 +66,11 @@ def record_agreement(job: SolveJob) -> SolveFigures:
     if isinstance(policy, str):
         raise InputError(f"{policy} is SCIP's own rule; agreement with strong branching is measured for policies")
     comparison = agreement_along_tree(
-        Path(job.instance.path), policy, settings=job.settings, seed=job.seed, limits=solve_limits(job)
+        Path(job.instance.path),
+        policy,
+        settings=job.policy.recipe or job.settings,
+        seed=job.seed,
+        limits=solve_limits(job),
     )
     own = [PolicyAgreement(policy=job.policy.name, record=record) for record in comparison]
     write_agreement(Path(job.recording_path), own)
@@ -72,7 +80,7 @@ def record_agreement(job: SolveJob) -> SolveFigures:
 def load_rule(job: SolveJob) -> str | Policy:
     """Return the name of SCIP's rule, or the policy, loaded and warm."""
     if not job.policy.is_learned:
-        return job.policy.name
+        return job.policy.scip_rule
     from gnn_branching.policy import load_policy  # SCIP's own rules start faster without it
 
     policy = load_policy(job.policy.source)
@@ -93,7 +101,7 @@ def _prepare(job: SolveJob) -> PreparedSolve:
     return prepare_solve(
         Path(job.instance.path),
         rule=load_rule(job),
-        settings=job.settings,
+        settings=job.policy.recipe or job.settings,
         seed=job.seed,
         limits=solve_limits(job),
         rule_settings=job.policy.preset,

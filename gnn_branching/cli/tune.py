@@ -1,0 +1,98 @@
+"""``gnn-branching tune``."""
+
+from __future__ import annotations
+
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gnn_branching.cli.options import ExecutorName, RayAddress
+from gnn_branching.cli.output import JsonPath, Seed, Workers, write_figures
+from gnn_branching.counting import timing
+from gnn_branching.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from gnn_branching.tuning.search import Trial
+
+
+def tune(
+    policy: str,
+    *,
+    family: str | None = None,
+    size: str | None = None,
+    instances: Path | None = None,
+    budget: str = "30m",
+    out: Path | None = None,
+    time_limit: float | None = None,
+    executor: ExecutorName = "local",
+    ray_address: RayAddress = None,
+    workers: Workers = None,
+    seed: Seed = 0,
+    json: JsonPath = None,
+) -> None:
+    """Search for SCIP's settings that a policy deserves, and prove them on instances that the search never saw.
+
+    What is clearly faster than untouched SCIP, and than the policy under the settings that it was trained under,
+    becomes the policy's recipe: `recipe.set` in its folder, with the evidence in its card. Only settings that keep a
+    solve exact are searched. Run the same command again to continue.
+
+    Example: `gnn-branching tune runs/mine/policy --instances models/ --budget 1h`
+
+    Parameters
+    ----------
+    policy
+        Name or folder of a policy, or one of SCIP's rules (`relpscost`), whose settings go into the run folder alone.
+    family
+        Generated family to search and prove on.
+    size
+        Size of the family; `easy` by default.
+    instances
+        Instead of a family: a folder of problem files. Those that the policy was trained on are only searched on.
+    budget
+        Wall time for all of it, such as `30m` or `2h`.
+    out
+        Run folder: gets `search/`, `proof/` with a report, and `recipe.set`. `runs/tune-POLICY` by default.
+    time_limit
+        Seconds per solve; by default what the budget allows.
+    """
+    from gnn_branching import pipeline
+    from gnn_branching.evaluation.solves.runner import RunnerOptions
+    from gnn_branching.execution import make_executor
+
+    seconds = pipeline.Budget.parse(budget).seconds
+    name = pipeline.policy_name(policy)
+    folder = RunFolder(path=out or Path("runs") / f"tune-{name}")
+    pools = pipeline.pools_for(policy, folder, family=family, size=size, instances=instances, seed=seed)
+    remote = None
+    if executor != "local":
+        remote = make_executor(executor, workers=workers or 0, ray_address=ray_address, slurm_folder=folder.slurm)
+    best = inf
+    with timing("search", pipeline.SEARCH_SHARE * seconds) as show:
+
+        def on_trial(trial: Trial) -> None:
+            nonlocal best
+            best = min(best, trial.ratio if trial.finished else inf)
+            show(trial.seconds, f"{trial.number + 1} settings tried, best {best:.2f} of the time at the start")
+
+        tuning = pipeline.tune(
+            policy,
+            pools,
+            folder,
+            seconds=seconds,
+            time_limit_seconds=time_limit,
+            runner=RunnerOptions(n_workers=workers or 0, executor=remote),
+            seed=seed,
+            on_trial=on_trial,
+        )
+    found = tuning.found
+    print(f"Tried: {len(found.trials)} settings in {found.n_solves} solves, {found.seconds / 60:.0f} minutes")
+    print(f"Best: {pipeline.describe(found.best)}")
+    print(f"Against untouched SCIP: {tuning.against_untouched}")
+    print(f"Against what the search started from: {tuning.against_start}")
+    if tuning.recipe is None:
+        print(f"Verdict: no recipe, as the settings are not clearly better than both; they are in {folder.recipe}")
+    else:
+        print(f"Verdict: {folder.recipe} is the recipe")
+    print(f"Report: {folder.proof / 'report.html'}")
+    kept = tuning.recipe is not None
+    write_figures(json, pipeline.tuning_figures(found, tuning.against_untouched, tuning.against_start, kept=kept))

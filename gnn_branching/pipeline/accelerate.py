@@ -1,0 +1,261 @@
+"""The whole job for a folder of models: train, tune, prove, and say what to solve them with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gnn_branching.config import ExperimentConfig
+from gnn_branching.contracts import BarrenError, InputError, SolveRecord
+from gnn_branching.durable import exclusive, write_durably, write_json
+from gnn_branching.pipeline.acceleration import Acceleration, Line, to_markdown
+from gnn_branching.pipeline.budget import Budget, fit_to_budget
+from gnn_branching.pipeline.experiment import read_experiment
+from gnn_branching.pipeline.ledger import Ledger
+from gnn_branching.pipeline.train import train_policy
+from gnn_branching.pipeline.tune import (
+    SETTINGS,
+    TIME_LIMIT_SHARE,
+    UNTOUCHED,
+    Pools,
+    Proof,
+    competitor,
+    keep_recipe,
+    recipe_from,
+    search_for,
+)
+from gnn_branching.pipeline.verdict import paired_verdict
+from gnn_branching.policy.card import Verdict
+from gnn_branching.run_folder import RunFolder
+from gnn_branching.tuning.search import Found, NothingToSaveError, Search, Trial, require_optuna
+
+if TYPE_CHECKING:
+    from gnn_branching.evaluation.solves.plan import PolicySpec
+    from gnn_branching.evaluation.solves.runner import RunnerOptions
+    from gnn_branching.execution.protocol import Executor
+
+TRAINING_SHARE, PROOF_SHARE = 0.4, 0.25
+"""Of a budget, for samples and training, and for the proof; two searches share what is left."""
+LEAST_SECONDS = 30.0
+POLICY, POLICY_TUNED, SCIP_TUNED = "policy", "policy, tuned", "SCIP, tuned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Whom a job tells what it does.
+
+    Args:
+        step: Called with what is being done now, and how many seconds it is expected to take.
+        trial: Called with each settings that were tried.
+    """
+
+    step: Callable[[str, float], None] = lambda text, seconds: None
+    trial: Callable[[Trial], None] = lambda trial: None
+
+
+def accelerate(
+    models: Path,
+    folder: RunFolder,
+    *,
+    budget: Budget,
+    executor: Executor | None = None,
+    runner: RunnerOptions | None = None,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Acceleration:
+    """Find out how to solve a folder of models fastest, within a time; goes on where it stopped.
+
+    A policy is trained on a part of the models. Then SCIP's settings are searched twice, with the same time: for the
+    policy, and for SCIP's own rules. Both are proven, beside what they started from, on models held back.
+
+    Args:
+        models: Folder of problem files.
+        folder: Gets everything; its ``policy`` is what ``solve`` takes.
+        budget: Wall time.
+        executor: Where samples are collected.
+        runner: Where solves run.
+        overrides: Of the training's configuration, ``section.key=value``.
+        progress: Told what is being done.
+
+    Raises:
+        InputError: If there are too few models, they are of two kinds, or the budget is too small.
+    """
+    if budget.seconds < LEAST_SECONDS:
+        raise InputError(f"a budget of {budget.seconds:.0f} s is too small to find anything out; give 30s at least")
+    require_optuna()
+    experiment = read_experiment(None, list(overrides), instances=models)
+    with exclusive(folder.path, work="job is running in"):
+        ledger = Ledger(folder.path / "time.json")
+        with ledger.running():
+            job = _Job(
+                experiment=experiment,
+                folder=folder,
+                seconds=budget.seconds,
+                ledger=ledger,
+                executor=executor,
+                runner=runner,
+                progress=progress or Progress(),
+            )
+            return job.run()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Job:
+    """One start of the job, with all that its steps share."""
+
+    experiment: ExperimentConfig
+    folder: RunFolder
+    seconds: float
+    ledger: Ledger
+    executor: Executor | None
+    runner: RunnerOptions | None
+    progress: Progress
+
+    def run(self) -> Acceleration:
+        """Do all steps that are left."""
+        notes: list[str] = []
+        has_policy = self._train(notes)
+        pools = self._pools()
+        try:
+            searched = self._search(pools, has_policy=has_policy)
+        except NothingToSaveError as error:
+            notes.append(str(error))
+            return self._done(None, "scip MODEL", (), notes)
+        return self._prove(searched, pools, notes)
+
+    def _train(self, notes: list[str]) -> bool:
+        """Train a policy; False, with a note, if the models give no samples."""
+        self.progress.step("samples and training", TRAINING_SHARE * self.seconds)
+        if self.folder.policy.is_dir():
+            return True
+        share = Budget(seconds=TRAINING_SHARE * self.seconds)
+        try:
+            fitted = fit_to_budget(self.experiment, self.folder, share, self.executor)
+            train_policy(fitted, self.folder, executor=self.executor, verdict_seconds=0.0)
+        except BarrenError as error:
+            notes.append(f"no policy was trained: {error}")
+            return False
+        return True
+
+    def _pools(self) -> Pools:
+        from gnn_branching.instances import read_manifest
+
+        splits = {split: read_manifest(self.folder.instances / split).instances for split in ("train", "valid", "test")}
+        return Pools(search=(*splits["train"], *splits["valid"]), proof=splits["test"])
+
+    def _search(self, pools: Pools, *, has_policy: bool) -> dict[str, tuple[Search, Found]]:
+        """Search settings for the policy and for SCIP's own rules, with the same time."""
+        from gnn_branching.evaluation.solves.plan import ResourceLimits
+
+        limits = ResourceLimits(time_limit_seconds=max(10.0, TIME_LIMIT_SHARE * self.seconds))
+        rules = {SCIP_TUNED: UNTOUCHED}
+        if has_policy:
+            rules = {POLICY_TUNED: str(self.folder.policy)} | rules
+        seconds = self._search_seconds(len(rules))
+        searched: dict[str, tuple[Search, Found]] = {}
+        for name, rule in rules.items():
+            whose = "SCIP's own rules" if name == SCIP_TUNED else "the policy"
+            self.progress.step(f"settings for {whose}", seconds)
+            search = search_for(
+                rule,
+                pools.search,
+                self.folder,
+                seconds=seconds,
+                limits=limits,
+                runner=self.runner,
+                on_trial=self.progress.trial,
+            )
+            searched[name] = (search, search.run())
+        return searched
+
+    def _search_seconds(self, n_searches: int) -> float:
+        """Return the time for each search, as it was when the first began."""
+        plan = self.folder.path / "plan.json"
+        if not plan.is_file():
+            left = (1 - PROOF_SHARE) * self.seconds - self.ledger.seconds
+            write_json(plan, {"search_seconds": max(left / n_searches, LEAST_SECONDS / 3)})
+        return float(json.loads(plan.read_text())["search_seconds"])
+
+    def _prove(self, searched: dict[str, tuple[Search, Found]], pools: Pools, notes: list[str]) -> Acceleration:
+        """Compare all that was found on models held back, and keep the winner."""
+        rivals = [competitor(search, found.best, name) for name, (search, found) in searched.items()]
+        if POLICY_TUNED in searched:
+            search = searched[POLICY_TUNED][0]
+            rivals.insert(0, competitor(search, search.starts[0], POLICY))
+        rivals += self._highs(notes)
+        seconds = max(self.seconds - self.ledger.seconds, LEAST_SECONDS / 3)
+        self.progress.step("proof on models held back", seconds)
+        limits = next(iter(searched.values()))[0].limits
+        records = Proof(folder=self.folder, pools=pools, limits=limits, runner=self.runner).run(rivals, seconds=seconds)
+        lines = _compare(records, [rival.name for rival in rivals], searched, limits.time_limit_seconds)
+        faster = [line for line in lines if line.name != "highs" and line.verdict.verdict == "faster"]
+        best = min(faster, key=lambda line: line.verdict.time_ratio or 1.0, default=None)
+        return self._done(best, self._keep(best, lines, searched), lines, notes)
+
+    def _keep(self, best: Line | None, lines: Sequence[Line], searched: dict[str, tuple[Search, Found]]) -> str:
+        """Leave the winner where ``solve`` takes it; return the command."""
+        from gnn_branching.policy.save import add_verdict
+
+        with_policy = f"gnn-branching solve MODEL --policy {self.folder.policy}"
+        plain = next((line for line in lines if line.name == POLICY), None)
+        if plain is not None:
+            add_verdict(self.folder.policy, plain.verdict)
+        if best is None:
+            return "scip MODEL"
+        if best.name not in searched:
+            return with_policy
+        search, found = searched[best.name]
+        parameters = search.parameter_file(found.best)
+        write_durably(self.folder.recipe, parameters.read_bytes())
+        if plain is None:
+            return f"gnn-branching solve MODEL --settings {self.folder.recipe} --policy {found.best['rule']}"
+        recipe = recipe_from(search, found, untouched=best.verdict, start=best.by_settings or best.verdict)
+        if recipe is not None:
+            keep_recipe(str(self.folder.policy), parameters, recipe)
+        return with_policy
+
+    def _highs(self, notes: list[str]) -> list[PolicySpec]:
+        """Let HiGHS compete where it is installed."""
+        from gnn_branching.evaluation.solves.highs import require_highs
+        from gnn_branching.evaluation.solves.plan import HIGHS, PolicySpec
+
+        try:
+            require_highs()
+        except InputError as error:
+            notes.append(str(error))
+            return []
+        return [PolicySpec(name=HIGHS)]
+
+    def _done(self, best: Line | None, command: str, lines: tuple[Line, ...], notes: Sequence[str]) -> Acceleration:
+        done = Acceleration(best=best, command=command, lines=lines, notes=tuple(notes), seconds=self.ledger.seconds)
+        write_durably(self.folder.path / "verdict.md", to_markdown(done).encode())
+        return done
+
+
+def _compare(
+    records: Sequence[SolveRecord],
+    names: Sequence[str],
+    searched: dict[str, tuple[Search, Found]],
+    limit_seconds: float,
+) -> tuple[Line, ...]:
+    """Return the lines, with what settings and what learning gain apart."""
+
+    def against(name: str, other: str) -> Verdict:
+        rule = searched[name][1].best["rule"] if name in searched else ""
+        preset = rule or (searched[POLICY_TUNED][0].starts[0]["rule"] if name == POLICY else "")
+        return paired_verdict(records, name, other, settings=SETTINGS, preset=preset, limit_seconds=limit_seconds)
+
+    without_settings = {POLICY_TUNED: POLICY, SCIP_TUNED: UNTOUCHED}
+    without_learning = {POLICY_TUNED: SCIP_TUNED, POLICY: UNTOUCHED}
+    return tuple(
+        Line(
+            name=name,
+            verdict=against(name, UNTOUCHED),
+            by_settings=against(name, without_settings[name]) if name in without_settings else None,
+            by_learning=against(name, without_learning[name]) if name in without_learning else None,
+        )
+        for name in names
+    )

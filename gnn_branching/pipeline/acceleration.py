@@ -1,0 +1,102 @@
+"""What came of accelerating a folder of models, and how it is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gnn_branching.policy.card import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of the comparison.
+
+    Args:
+        name: Who solved.
+        verdict: Its time against untouched SCIP's.
+        by_settings: Against the same rule under SCIP's settings as they come; None where they are.
+        by_learning: A policy's against SCIP's own rule with the same help; None for what is no policy.
+    """
+
+    name: str
+    verdict: Verdict
+    by_settings: Verdict | None = None
+    by_learning: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceleration:
+    """What came of it.
+
+    Args:
+        best: The winner's line; None if nothing is clearly faster than SCIP as it comes.
+        command: How to solve a model with it.
+        lines: The whole comparison, untouched SCIP left out; empty if there was nothing to compare.
+        notes: What else a user should know, one line each.
+        seconds: Wall time used, over all starts.
+    """
+
+    best: Line | None
+    command: str
+    lines: tuple[Line, ...]
+    notes: tuple[str, ...]
+    seconds: float
+
+
+def sentence(done: Acceleration) -> str:
+    """Return the verdict in one sentence."""
+    if done.best is None:
+        return "Stay with SCIP's default: nothing that was tried is clearly faster on models held back."
+    ratio, low, high = (getattr(done.best.verdict, f"time_ratio{end}") for end in ("", "_low", "_high"))
+    between = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
+    return (
+        f"Use {done.best.name}: {ratio:.2f}{between} of untouched SCIP's time on "
+        f"{done.best.verdict.n_instances} models held back."
+    )
+
+
+def acceleration_figures(done: Acceleration) -> dict[str, object]:
+    """Return the figures, for ``--json``: the winner's against untouched SCIP, or the closest loser's."""
+    figures: dict[str, object] = {"best": None, "command": done.command, "seconds": done.seconds}
+    figures |= dict.fromkeys(("time_ratio", "time_ratio_low", "time_ratio_high")) | {"verdict": "no-difference"}
+    ours = [line for line in done.lines if line.name != "highs" and line.verdict.time_ratio is not None]
+    shown = done.best or min(ours, key=lambda line: line.verdict.time_ratio or 0.0, default=None)
+    if shown is not None:
+        names = ("verdict", "time_ratio", "time_ratio_low", "time_ratio_high", "n_instances", "n_pairs")
+        figures |= {name: getattr(shown.verdict, name) for name in names}
+    if done.best is not None:
+        figures["best"] = done.best.name
+    for line in done.lines:
+        figures[f"{line.name}.time_ratio"] = line.verdict.time_ratio
+    return figures
+
+
+def to_markdown(done: Acceleration) -> str:
+    """Return the verdict, the comparison and how to use the winner, as Markdown."""
+    rows = [
+        "| | time against untouched SCIP | gained by settings | gained by learning | models |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {line.name} | {_ratio(line.verdict)} | {_ratio(line.by_settings)} | {_ratio(line.by_learning)} "
+            f"| {line.verdict.n_instances} |"
+            for line in done.lines
+        ),
+    ]
+    parts = [f"# Verdict\n\n{sentence(done)}", f"    {done.command}"]
+    if done.lines:
+        parts.append("\n".join(rows))
+        parts.append(
+            "Ratios of shifted geometric means of time with 95 % intervals, each model solved by all. Gained by "
+            "settings: against the same rule under SCIP's own. Gained by learning: against SCIP's own rule with the "
+            "same help, which is none or as long a search. All solves are in `proof/report.html`."
+        )
+    parts += [f"- {note}" for note in done.notes]
+    return "\n\n".join([*parts, f"{done.seconds / 60:.1f} minutes."]) + "\n"
+
+
+def _ratio(verdict: Verdict | None) -> str:
+    if verdict is None or verdict.time_ratio is None:
+        return "–"
+    if verdict.time_ratio_low is None or verdict.time_ratio_high is None:
+        return f"{verdict.time_ratio:.2f}"
+    return f"{verdict.time_ratio:.2f} [{verdict.time_ratio_low:.2f}, {verdict.time_ratio_high:.2f}]"

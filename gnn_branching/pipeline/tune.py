@@ -1,0 +1,371 @@
+"""SCIP's settings for a policy on a family: searched on some instances, proven on others, kept as its recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from hashlib import sha256
+from math import isfinite
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from gnn_branching.config import DEFAULT_PRESET, InstancesConfig
+from gnn_branching.contracts import InputError, InstanceFile, SolveRecord
+from gnn_branching.durable import write_durably, write_json
+from gnn_branching.pipeline.budget import OWN_MODELS
+from gnn_branching.pipeline.verdict import paired_verdict
+from gnn_branching.policy.card import Recipe, Verdict
+from gnn_branching.provenance import collect_provenance
+from gnn_branching.run_folder import RunFolder
+from gnn_branching.tuning.search import LEAST_PAIRS, Found, Pair, Search, Trial, differences, require_optuna
+from gnn_branching.tuning.space import RULE, Point, is_policy, point, rules_for
+
+if TYPE_CHECKING:
+    from gnn_branching.evaluation.solves.plan import PolicySpec, ResourceLimits
+    from gnn_branching.evaluation.solves.runner import RunnerOptions
+    from gnn_branching.policy.card import PolicyCard
+
+N_SEARCHED, N_PROVEN = 24, 24
+"""Generated instances to search on, and to prove on."""
+N_RACE, N_FINALS = 12, 12
+"""Pairs of an instance and a seed that settings are raced on, and that finalists meet on."""
+SEARCH_SHARE = 0.6
+"""Of the time, for the search; the rest is for the proof."""
+TIME_LIMIT_SHARE = 1 / 15
+"""Of the time, for a single solve at most."""
+UNTOUCHED, STARTED_FROM = "relpscost", "started from"
+LEAST_PROVEN = 2
+"""Instances that a proof takes, however short the time."""
+SETTINGS = "default"
+"""What competitors without a recipe solve under in a proof."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pools:
+    """Instances by what they serve.
+
+    Args:
+        search: To search on.
+        proof: To prove on; none of them is in ``search``, nor was any trained on.
+    """
+
+    search: tuple[InstanceFile, ...]
+    proof: tuple[InstanceFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """What came of tuning.
+
+    Args:
+        recipe: The settings and their evidence; None if they are not clearly better.
+        against_untouched: Time under the best settings over that of SCIP as it comes.
+        against_start: The same over the rule's own under the settings that the search started from.
+        found: What the search found.
+        parameters: The parameter file of the best settings, recipe or not.
+    """
+
+    recipe: Recipe | None
+    against_untouched: Verdict
+    against_start: Verdict
+    found: Found
+    parameters: Path
+
+
+def pools_for(
+    policy: str, folder: RunFolder, *, family: str | None, size: str | None, instances: Path | None, seed: int = 0
+) -> Pools:
+    """Return the instances for a policy: generated ones, or those of a folder, cut as for its training.
+
+    Raises:
+        InputError: If neither or both are given, or there are too few.
+    """
+    from gnn_branching.instances import prepare_splits
+    from gnn_branching.pipeline.samples import collection_executor
+
+    if (family is None) == (instances is None):
+        raise InputError("give either --family NAME or --instances FOLDER")
+    if instances is not None and size is not None:
+        raise InputError(f"--size {size} goes with --family; --instances has no sizes")
+    wanted = InstancesConfig(
+        family=family or "", sizes=(size or "easy",), n_train=N_SEARCHED, n_valid=1, n_test=N_PROVEN
+    )
+    if instances is not None:
+        wanted, seed = InstancesConfig(folder=instances, **OWN_MODELS["instances"]), 0
+        trained = _trained_on(policy, instances)
+        if trained is not None:
+            wanted, seed = trained
+    splits = prepare_splits(wanted, seed, folder.instances, collection_executor(folder=folder))
+    return Pools(search=(*splits.train, *splits.valid), proof=splits.test)
+
+
+def tune(
+    policy: str,
+    pools: Pools,
+    folder: RunFolder,
+    *,
+    seconds: float,
+    time_limit_seconds: float | None = None,
+    others: Sequence[PolicySpec] = (),
+    runner: RunnerOptions | None = None,
+    seed: int = 0,
+    on_trial: Callable[[Trial], None] = lambda trial: None,
+) -> Tuning:
+    """Search for settings, prove the best on instances that the search never saw, and keep them if they are better.
+
+    The recipe goes into the policy's folder, and ``recipe.set`` into the run's; goes on where it stopped.
+
+    Args:
+        policy: Name or folder of a policy, or one of SCIP's rules, for which there is no folder to write into.
+        pools: Instances.
+        folder: Gets ``search/``, ``proof/`` (a report) and ``recipe.set``.
+        seconds: Wall time for all of it.
+        time_limit_seconds: For each solve; by default what the time allows.
+        others: Further competitors in the proof.
+        runner: Where solves run; this machine's cores by default.
+        seed: Of the search.
+        on_trial: Called with each settings that were tried.
+
+    Raises:
+        InputError: If there are too few instances, the time is too short, or Optuna is missing.
+    """
+    from gnn_branching.evaluation.solves.plan import ResourceLimits
+
+    require_optuna()
+    limits = ResourceLimits(time_limit_seconds=time_limit_seconds or max(10.0, TIME_LIMIT_SHARE * seconds))
+    search = search_for(
+        policy,
+        pools.search,
+        folder,
+        seconds=SEARCH_SHARE * seconds,
+        limits=limits,
+        runner=runner,
+        seed=seed,
+        on_trial=on_trial,
+    )
+    found = search.run()
+    parameters = search.parameter_file(found.best)
+    proof = Proof(folder=folder, pools=pools, limits=limits, runner=runner)
+    started = competitor(search, search.starts[0], f"{policy_name(policy)} ({STARTED_FROM})")
+    best = competitor(search, found.best, f"{policy_name(policy)} (tuned)")
+    records = proof.run([started, best, *others], seconds=(1 - SEARCH_SHARE) * seconds)
+    against = partial(
+        paired_verdict,
+        records,
+        best.name,
+        settings=SETTINGS,
+        preset=found.best[RULE],
+        limit_seconds=limits.time_limit_seconds,
+    )
+    untouched, start = against(UNTOUCHED), against(started.name)
+    recipe = recipe_from(search, found, untouched=untouched, start=start)
+    write_durably(folder.recipe, parameters.read_bytes())
+    if recipe is not None and search.policy is not None:
+        keep_recipe(policy, parameters, recipe)
+    write_json(folder.path / "tuning.json", tuning_figures(found, untouched, start, kept=recipe is not None))
+    return Tuning(recipe=recipe, against_untouched=untouched, against_start=start, found=found, parameters=parameters)
+
+
+def search_for(
+    policy: str,
+    instances: Sequence[InstanceFile],
+    folder: RunFolder,
+    *,
+    seconds: float,
+    limits: ResourceLimits,
+    runner: RunnerOptions | None = None,
+    seed: int = 0,
+    on_trial: Callable[[Trial], None] = lambda trial: None,
+) -> Search:
+    """Return a search for one policy or rule, starting from the settings that the policy was trained under."""
+    from gnn_branching.evaluation.solves.competitors import parse_policy
+    from gnn_branching.evaluation.solves.runner import RunnerOptions
+
+    if len(instances) < 2:
+        raise InputError(f"{len(instances)} instances to search on are too few; give at least {2 * LEAST_PAIRS} models")
+    spec = parse_policy(policy)
+    card = _card(policy) if spec.is_learned else None
+    rule = spec.preset if card is not None else spec.name
+    race = pairs_of(instances, N_RACE)
+    return Search(
+        folder=folder.search / policy_name(policy),
+        policy=spec if spec.is_learned else None,
+        rules=rules_for(rule if card is None else policy),
+        starts=_starts(rule, card),
+        race=race,
+        finals=pairs_of(instances, N_RACE + N_FINALS)[len(race) :],
+        limits=limits,
+        seconds=seconds,
+        seed=seed,
+        runner=runner or RunnerOptions(),
+        on_trial=on_trial,
+    )
+
+
+def pairs_of(instances: Sequence[InstanceFile], n_pairs: int) -> tuple[Pair, ...]:
+    """Return instances and seeds: every instance once before any of them a second time."""
+    return tuple((instances[number % len(instances)], number // len(instances)) for number in range(n_pairs))
+
+
+def policy_name(policy: str) -> str:
+    """Return the name of a policy or rule, for tables and folders."""
+    from gnn_branching.evaluation.solves.competitors import parse_policy
+
+    return parse_policy(policy).name
+
+
+def competitor(search: Search, point: Point, name: str) -> PolicySpec:
+    """Return a point as a competitor of a comparison, under its own parameter file."""
+    from gnn_branching.evaluation.solves.plan import PolicySpec
+
+    file = search.parameter_file(point)
+    rule = point[RULE]
+    spec = PolicySpec(name=name, rule=rule)
+    if is_policy(rule):
+        assert search.policy is not None
+        spec = replace(search.policy, name=name, preset=rule)
+    return replace(spec, recipe=str(file.resolve()), fingerprint=spec.fingerprint + file.stem)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """Paired solves on instances held back, bounded in time, and the report on them.
+
+    Args:
+        folder: Of the run.
+        pools: Instances.
+        limits: Of every solve.
+        runner: Where solves run.
+    """
+
+    folder: RunFolder
+    pools: Pools
+    limits: ResourceLimits
+    runner: RunnerOptions | None = None
+
+    def run(self, competitors: Sequence[PolicySpec], *, seconds: float) -> tuple[SolveRecord, ...]:
+        """Solve as many instances as the time allows, one after the other; return the rows, and write the report.
+
+        Raises:
+            InputError: If there is no instance.
+        """
+        from gnn_branching.evaluation.evaluate import ROWS_FOLDER, EvaluationRequest, evaluate
+        from gnn_branching.evaluation.solves.plan import PolicySpec, build_plan
+        from gnn_branching.evaluation.solves.runner import RunnerOptions, run_plan
+        from gnn_branching.evaluation.solves.store import RowStore
+
+        if not self.pools.proof:
+            raise InputError("no instance is left to prove settings on; give more models")
+        runner = self.runner or RunnerOptions()
+        store = RowStore(self.folder.proof / ROWS_FOLDER)
+        rules = [PolicySpec(name=UNTOUCHED), *competitors]
+        done: list[InstanceFile] = []
+        start = perf_counter()
+        for instance in self.pools.proof:
+            spent = perf_counter() - start
+            if len(done) >= LEAST_PROVEN and spent + spent / len(done) > seconds:
+                break
+            run_plan(build_plan([instance], rules, seeds=[0], settings=[SETTINGS], limits=self.limits), store, runner)
+            done.append(instance)
+        request = EvaluationRequest(
+            instances=tuple(done),
+            policies=tuple(rules),
+            settings=(SETTINGS,),
+            limits=self.limits,
+            n_workers=runner.n_workers,
+            executor=runner.executor,
+        )
+        return evaluate(request, self.folder.proof).records
+
+
+def recipe_from(search: Search, found: Found, *, untouched: Verdict, start: Verdict) -> Recipe | None:
+    """Return the recipe, or None if the settings are not clearly better than both."""
+    if not (untouched.verdict == "faster" and start.verdict == "faster"):
+        return None
+    return Recipe(
+        rule=found.best[RULE],
+        sha256=sha256(search.parameter_file(found.best).read_bytes()).hexdigest(),
+        options=differences(found.best),
+        against_untouched=untouched,
+        against_start=start,
+        n_solves=found.n_solves,
+        search_seconds=round(found.seconds, 1),
+        versions=asdict(collect_provenance()),
+    )
+
+
+def keep_recipe(policy: str, parameters: Path, recipe: Recipe) -> None:
+    """Write a recipe into a policy's folder."""
+    from gnn_branching.policy.load import find_folder
+    from gnn_branching.policy.save import add_recipe
+
+    add_recipe(find_folder(policy), parameters.read_text(), recipe)
+
+
+def describe(point: Point) -> str:
+    """Return a point in words: who branches, and what differs from SCIP's settings."""
+    options = [f"{name} {option}" for name, option in differences(point).items()]
+    return f"{point[RULE]}; {', '.join(options) or 'settings as SCIP comes'}"
+
+
+def tuning_figures(found: Found, untouched: Verdict, start: Verdict, *, kept: bool) -> Mapping[str, object]:
+    """Return the figures of a tuning, for ``--json`` and for the run's folder."""
+    names = ("verdict", "time_ratio", "time_ratio_low", "time_ratio_high", "nodes_ratio", "n_pairs", "n_instances")
+    return {name: getattr(untouched, name) for name in names} | {
+        "start_verdict": start.verdict,
+        "start_time_ratio": start.time_ratio,
+        "start_time_ratio_low": start.time_ratio_low,
+        "start_time_ratio_high": start.time_ratio_high,
+        "recipe": kept,
+        "rule": found.best[RULE],
+        "options": dict(differences(found.best)),
+        "n_trials": len(found.trials),
+        "n_solves": found.n_solves,
+        "search_seconds": found.seconds,
+        "search_ratio": found.ratio if isfinite(found.ratio) else None,
+    }
+
+
+def _starts(rule: str, card: PolicyCard | None) -> tuple[Point, ...]:
+    """Return the points to try first: what the policy was trained under, then what is known to help."""
+    trained_under_paper = card is not None and card.settings == ("paper",)
+    first = point(restarts="0", cut_rounds="0") if trained_under_paper else point()
+    options: list[dict[str, str]] = [
+        {RULE: rule, **first},
+        {RULE: rule, **point(heuristics="fast", separating="off")},
+        {RULE: rule, **point(heuristics="off", separating="off")},
+        {RULE: rule, **point(heuristics="fast", separating="off", node_selection="dfs")},
+        {RULE: rule, **point(heuristics="fast")},
+        {RULE: UNTOUCHED, **point()},
+        {RULE: UNTOUCHED, **point(heuristics="fast")},
+    ]
+    if card is not None:
+        options[2:2] = [{**options[1], RULE: preset} for preset in (DEFAULT_PRESET, "verified-top")]
+    unique: list[Point] = []
+    for found in options:
+        if found not in unique:
+            unique.append(found)
+    return tuple(unique)
+
+
+def _trained_on(policy: str, instances: Path) -> tuple[InstancesConfig, int] | None:
+    """Return how a folder was cut for a policy's training, if it is the folder that it was trained on."""
+    from gnn_branching.config import parse_config
+    from gnn_branching.evaluation.solves.competitors import parse_policy
+
+    if not parse_policy(policy).is_learned:
+        return None
+    config = parse_config(_card(policy).experiment, source=f"the card of {policy}")
+    folder = config.instances.folder
+    if folder is None or folder.resolve() != instances.resolve():
+        return None
+    return config.instances, config.seed
+
+
+def _card(policy: str) -> PolicyCard:
+    from gnn_branching.policy.card import read_card
+    from gnn_branching.policy.load import find_folder
+
+    return read_card(find_folder(policy))

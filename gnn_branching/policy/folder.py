@@ -1,0 +1,64 @@
+"""A policy as its folder has it: its card, how it is to be used, and the settings of SCIP it was proven with."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from gnn_branching.contracts import CandidateSet, InputError
+from gnn_branching.policy.card import RECIPE_FILE, PolicyCard, read_card
+
+
+class FolderPolicy:
+    """What policies of all kinds share; a kind adds ``scores`` and ``warm_up``.
+
+    Args:
+        folder: The policy's folder.
+        name: Name for tables.
+        card: What it is.
+    """
+
+    def __init__(self, folder: Path, name: str, card: PolicyCard) -> None:
+        self.folder, self.name, self.card = folder.resolve(), name, card
+        self.ranges = card.feature_ranges
+
+    @property
+    def feature_schema(self) -> str:
+        """The feature layout it reads."""
+        return self.card.feature_schema
+
+    @property
+    def preset(self) -> str:
+        """How the rule uses it unless something else is asked for."""
+        return self.card.preset
+
+    @property
+    def candidate_set(self) -> CandidateSet:
+        """The candidate set it was trained on."""
+        return self.card.candidates
+
+    def apply_recipe(self, model: Any) -> None:
+        """Give a PySCIPOpt model the settings that the policy was proven with; attach the rule before or afterwards.
+
+        Raises:
+            InputError: If the policy has no recipe, its file is damaged, or this SCIP does not know a parameter.
+        """
+        from gnn_branching.solver.settings import read_parameters
+
+        read_parameters(model, recipe_file(self.folder))
+
+
+def recipe_file(folder: Path) -> Path:
+    """Return the parameter file of a policy's recipe, checked against its card.
+
+    Raises:
+        InputError: If the policy has no recipe, or the file is missing or another one.
+    """
+    recipe = read_card(folder).recipe
+    if recipe is None:
+        raise InputError(f"policy {folder} has no recipe; make one with gnn-branching tune")
+    path = folder / RECIPE_FILE
+    if not path.is_file() or sha256(path.read_bytes()).hexdigest() != recipe.sha256:
+        raise InputError(f"{path} is missing or is not the one in the card; run gnn-branching tune again")
+    return path
