@@ -86,7 +86,7 @@ def by_variable(indptr: Tensor, indices: Tensor, n_variables: int, *, keep: Tens
         edges = indptr.numpy(), indices.numpy(), positions.numpy()
         kernels.place_edges(*edges, offsets.clone().numpy(), rows.numpy(), order.numpy())
         return Incidence(offsets=offsets, sources=rows, order=order)
-    mapped = positions[indices]
+    mapped = positions[indices.long()]
     order = torch.argsort(mapped, stable=True)
     offsets = torch.searchsorted(mapped[order], torch.arange(n_kept + 1, device=indices.device))
     order = order[offsets[0] :]

@@ -46,7 +46,7 @@ def message_sum(target: Tensor, source: Tensor, edge: Tensor, values: Tensor, in
     target, source, edge, values = (tensor.to(dtype) for tensor in (target, source, edge, values))
     if target.device.type == "cpu":
         return cast(Tensor, _MessageSum.apply(target, source, edge, values, incidence))  # type: ignore[no-untyped-call]
-    return _compiled_sum()(target, source, edge, values, incidence.targets, incidence.sources)
+    return _compiled_sum()(target, source, edge, values, incidence.targets, incidence.sources.long())
 
 
 def torch_message_sum(

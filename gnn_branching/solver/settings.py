@@ -173,7 +173,7 @@ def parameter_file(changes: Mapping[str, ParameterValue]) -> str:
                 model.setParams({name: value for name, value in changes.items() if name not in bundles})
             except (KeyError, LookupError, ValueError) as error:
                 raise InputError(f"SCIP does not take these parameters: {error}") from None
-            model.writeParams(str(file), comments=False, onlychanged=True)
+            model.writeParams(str(file), comments=False, onlychanged=True, verbose=False)
         return file.read_text()
 
 

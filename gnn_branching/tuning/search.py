@@ -107,6 +107,7 @@ class Search:
         finals: Pairs for the finalists, none of them in ``race``.
         limits: Of every solve.
         seconds: Wall time.
+        most_trials: Settings to try at most; 0 for as many as the time allows.
         seed: Of the proposals.
         runner: Where solves run.
         on_trial: Called with each trial that ended.
@@ -120,6 +121,7 @@ class Search:
     finals: Sequence[Pair]
     limits: ResourceLimits
     seconds: float
+    most_trials: int = 0
     seed: int = 0
     runner: RunnerOptions = field(default_factory=RunnerOptions)
     on_trial: Callable[[Trial], None] = lambda trial: None
@@ -146,7 +148,7 @@ class Search:
         self._clock = perf_counter()
         self._race_the_start(study)
         race_seconds = (1 - FINALS_SHARE) * self.seconds
-        while self._elapsed() < race_seconds:
+        while self._elapsed() < race_seconds and not 0 < self.most_trials <= _n_told(study):
             trial = study.ask()
             point = self._suggest(trial)
             if not self._race(study, trial, point, race_seconds):
@@ -348,6 +350,10 @@ def require_optuna() -> Any:
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     warnings.filterwarnings("ignore", "`prior_weight` has been deprecated", FutureWarning)
     return optuna
+
+
+def _n_told(study: optuna.Study) -> int:
+    return sum(bool(done.values) for done in study.get_trials(deepcopy=False))
 
 
 def _key(pair: Pair) -> tuple[str, int]:
