@@ -10,7 +10,7 @@ import pytest
 
 from gnn_branching.contracts import InputError
 from gnn_branching.solver.settings import SolveLimits, parameter_file, read_parameters
-from gnn_branching.solver.solve import solve_instance
+from gnn_branching.solver.solve import prepare_solve
 from gnn_branching.tuning.space import EXACT, RULE, SCIP_DEFAULT, SPACE, is_policy, point, rules_for, settings_of
 from tests.solver.test_random_programs import write_program
 
@@ -66,7 +66,7 @@ def test_a_hundred_random_programs_under_random_points(tmp_path: Path) -> None:
         write_program(path, seed)
         settings.write_text(settings_of(random_point(seed)))
         theirs, ours = (
-            solve_instance(path, rule="relpscost", settings=name, seed=0, limits=SolveLimits())
+            prepare_solve(path, rule="relpscost", settings=name, seed=0, limits=SolveLimits()).run()
             for name in ("default", str(settings))
         )
         assert ours.status is theirs.status, path
