@@ -181,7 +181,7 @@ class Policy(Protocol):
 
 
 class SolveStatus(StrEnum):
-    """Why a solve ended. Only the first three are proofs."""
+    """Why a solve ended. The first four settle the problem."""
 
     OPTIMAL = "optimal"
     INFEASIBLE = "infeasible"

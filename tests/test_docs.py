@@ -16,7 +16,11 @@ TABLE = (ROOT / "CONTRIBUTING.md").read_text().partition("## To add X, touch Y")
 LINES = [row.strip("|").split(" | ") for row in TABLE.splitlines() if row.startswith("| ")]
 ROWS = [[cell.strip() for cell in row] for row in LINES[1:]]
 KINDS = ("family", "policy kind", "feature", "expert", "preset", "settings", "statistic", "diagnostic")
-REGISTRIES = {"register_family": "gnn_branching.instances", "register_kind": "gnn_branching.policy.kind"}
+REGISTRIES = {
+    "register_family": "gnn_branching.instances",
+    "register_kind": "gnn_branching.policy.kind",
+    "register_schema": "gnn_branching.feature_schema",
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -32,7 +32,7 @@ from gnn_branching.solver.candidates import Candidates
 from gnn_branching.solver.features import FeatureExtractor
 from gnn_branching.solver.sampling import run_episode
 from gnn_branching.solver.settings import SolveLimits
-from gnn_branching.solver.solve import solve_instance
+from gnn_branching.solver.solve import prepare_solve
 from gnn_branching.subproblem import View, subproblem
 from gnn_branching.training.loop import train
 from tests.policy.conftest import save
@@ -123,13 +123,13 @@ def test_it_is_learned_from_saved_and_seen_in_a_solve(
         louder = getattr(state, name).copy()
         louder[:, -1] += np.linspace(1, 4, len(louder))
         assert not np.allclose(policy.scores(replace(state, **{name: louder})), scores)
-    record = solve_instance(
+    record = prepare_solve(
         small_instances["combinatorial-auction"][0],
         rule=policy,
         settings="paper",
         seed=0,
         limits=SolveLimits(node_limit=20),
-    )
+    ).run()
     assert record.rule.n_decisions > 0
     assert not record.rule.fallbacks
 

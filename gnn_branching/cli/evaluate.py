@@ -73,9 +73,9 @@ def evaluate(
     seeds
         SCIP seeds per instance.
     settings
-        `recipe` (what each policy was proven with, against SCIP as it comes; taken where a policy has one and nothing
-        else is asked for), `paper` (no cuts below the root, no restarts; otherwise the default), `default` (SCIP as it
-        comes), or a parameter file; may be repeated.
+        `recipe` (what each policy was proven with, against SCIP's default settings; taken where a policy has one and
+        nothing else is asked for), `paper` (no cuts below the root, no restarts; otherwise the default), `default`
+        (SCIP's default settings), or a parameter file; may be repeated.
     baseline
         The rule that all others are compared with; added if it is not among them.
     time_limit

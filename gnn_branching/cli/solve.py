@@ -52,7 +52,8 @@ def solve(
         `warm`.
     settings
         `recipe` (those that the policy was proven with; taken where it has some and nothing else is asked for),
-        `default` (untouched SCIP), `paper` (no cuts below the root, no restarts), or a SCIP parameter file (`.set`).
+        `default` (SCIP's default settings), `paper` (no cuts below the root, no restarts), or a SCIP parameter file
+        (`.set`).
     time_limit
         Seconds.
     node_limit
@@ -148,7 +149,7 @@ def choose_setup(policy: str, settings: str | None) -> Setup:
 
 
 def choose_rule(name: str, settings: str, *, force: bool = False) -> str | Policy:
-    """Return the name of one of SCIP's rules as it is, and anything else as a policy that is loaded and warm.
+    """Return the name of one of SCIP's rules as it is, and anything else as a loaded, warmed-up policy.
 
     Under settings that the policy has not seen, a line on stderr says so. A policy that lost against one of SCIP's
     rules is replaced by that rule, unless forced; a line on stderr says so too.
