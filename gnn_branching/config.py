@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from gnn_branching.contracts import CandidateSet, InputError
-from gnn_branching.feature_schema import SEARCH_FEATURES
+from gnn_branching.feature_schema import SEARCH_SCHEMA, SEARCHED, get_schema
 
 STRICT = ConfigDict(extra="forbid")
 Count = Annotated[int, Field(ge=0)]
@@ -46,7 +46,9 @@ RETIRED: Mapping[tuple[str, str], object] = MappingProxyType(
 )
 """Keys of earlier versions, with the one value that means what is done now: files written then stay readable."""
 
-ADDED: Mapping[tuple[str, str], object] = MappingProxyType({("collection", "search_features"): False})
+ADDED: Mapping[tuple[str, str], object] = MappingProxyType(
+    {("collection", "search_features"): False, ("collection", "schema"): SEARCH_SCHEMA}
+)
 """Keys that earlier versions did not have, with the value that means what those did."""
 
 
@@ -84,6 +86,7 @@ class CollectionConfig:
         exploration: Who branches otherwise: ``pscost``, or a policy's name or folder (DAgger).
         settings: Named SCIP settings.
         search_features: Whether to store what the search has learned of each candidate, such as pseudocosts.
+        schema: Name of the schema of what is stored: the package's, or one of your own that is registered.
         khalil_features: Whether to store the features of the published baselines too (slow); on whenever
             ``model.kind`` is a baseline.
         strong_branching_iteration_limit: LP iterations per child; 0 means no limit.
@@ -100,6 +103,7 @@ class CollectionConfig:
     exploration: str = "pscost"
     settings: Literal["paper", "default"] = "paper"
     search_features: bool = True
+    schema: str = SEARCH_SCHEMA
     khalil_features: bool = False
     strong_branching_iteration_limit: Count = 0
     n_samples_per_episode: Count = 0
@@ -123,7 +127,8 @@ class ModelConfig:
             the variables that are fixed there.
         search: Where the network sees what the search has learned, such as pseudocosts: ``none``, or at its ``head``,
             beside each candidate's embedding.
-        search_features: Which of these features it sees, by name (``feature_schema.SEARCH_FEATURES``).
+        search_features: Which of these features it sees, by name.
+        schema: Name of the schema of the samples that it is trained on: the package's, or one of your own.
         dropout: Probability of DROPPING a unit in the head.
     """
 
@@ -134,13 +139,15 @@ class ModelConfig:
     graph: Graph = "lp"
     search: Search = "none"
     search_features: tuple[str, ...] = CORE_SEARCH_FEATURES
+    schema: str = SEARCH_SCHEMA
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     def __post_init__(self) -> None:
         """Refuse features that there are not."""
-        unknown = sorted(set(self.search_features) - set(SEARCH_FEATURES))
-        if unknown:
-            raise ValueError(f"unknown {unknown[0]!r}; there are {', '.join(SEARCH_FEATURES)}")
+        known = get_schema(self.schema).names(*SEARCHED)
+        unknown = sorted(set(self.search_features) - set(known))
+        if unknown and (self.search != "none" or self.search_features != CORE_SEARCH_FEATURES):
+            raise ValueError(f"unknown {unknown[0]!r}; there are {', '.join(known)}")
         if self.search != "none" and self.hidden_size < SEARCH_WIDTH:
             raise ValueError(f"model.search needs a hidden_size of at least {SEARCH_WIDTH}")
 

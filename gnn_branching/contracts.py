@@ -21,6 +21,10 @@ CandidateIndex = NewType("CandidateIndex", int)
 """Position in ``BranchingState.candidates``; what a policy's scores are indexed by."""
 
 
+FEATURE_SCHEMA = "ecole-node-bipartite-1"
+"""Name of the schema of the graph alone, ``feature_schema.NODE_BIPARTITE``."""
+
+
 class InputError(ValueError):
     """Bad input from a user: the message is one line that names the value, what is allowed and the remedy."""
 
@@ -34,15 +38,15 @@ class BranchingState:
     ``solver.lp_graph``. Edges are the same object at the next tree node if they are the same edges.
 
     Args:
-        row_features: float64, (n_rows, n_row_features), columns ``feature_schema.ROW_FEATURES``.
-        variable_features: float64, (n_variables, n_variable_features), columns
-            ``feature_schema.VARIABLE_FEATURES``.
+        row_features: float64, (n_rows, n_row_features).
+        variable_features: float64, (n_variables, n_variable_features).
         edges: The nonzeros, row by row.
         candidates: int64, (n_candidates,): ``VarIndex`` of each candidate, in the solver's order.
         candidate_features: float64, (n_candidates, n_candidate_features), Ecole's ``Khalil2016``; None unless asked
             for, as they cost far more than all the rest.
-        search_features: float64, (n_candidates, n_search_features), columns ``feature_schema.SEARCH_FEATURES``; None
-            unless asked for.
+        search_features: float64, (n_candidates, n_search_features): what is known of each candidate and of the tree
+            node; None unless asked for.
+        schema: Name of the schema of all features but Khalil's, which says what the columns are.
     """
 
     row_features: FloatArray
@@ -51,6 +55,7 @@ class BranchingState:
     candidates: IndexArray
     candidate_features: FloatArray | None = None
     search_features: FloatArray | None = None
+    schema: str = FEATURE_SCHEMA
 
     @property
     def n_rows(self) -> int:

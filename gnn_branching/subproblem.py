@@ -8,6 +8,7 @@ Left out everywhere, what is fixed makes no difference, and the graph has a frac
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numba
 import numpy as np
@@ -16,7 +17,17 @@ from numba import types
 from gnn_branching.config import Graph, ModelConfig, Search
 from gnn_branching.contracts import BranchingState, FloatArray, IndexArray, InputError
 from gnn_branching.edges import Edges, ShortIndexArray, read_only
-from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
+from gnn_branching.feature_schema import (
+    GRAPH,
+    ROW_FEATURES,
+    SEARCH_SCHEMA,
+    SEARCHED,
+    VARIABLE_FEATURES,
+    InSubproblem,
+    Side,
+    get_schema,
+    same_columns,
+)
 
 SETTLED_TOLERANCE = 1e-9
 """A row is settled if its left-hand side, over the norm of its coefficients, cannot exceed its bound by more."""
@@ -45,31 +56,37 @@ class View:
     Args:
         graph: What is seen of the LP's graph.
         search: Whether the search's features are seen.
+        schema: Name of the schema of what is seen.
     """
 
     graph: Graph = "lp"
     search: Search = "none"
+    schema: str = SEARCH_SCHEMA
 
     @staticmethod
     def of(model: ModelConfig) -> View:
         """Return what a network of this shape sees."""
-        return View(model.graph, model.search)
+        return View(model.graph, model.search, model.schema)
 
     def __call__(self, state: BranchingState) -> BranchingState:
         """Return what is to be seen of a tree node; see :func:`subproblem`.
 
         Raises:
-            InputError: If the search's features are to be seen, and there are none.
+            InputError: If the search's features are to be seen, and there are none; if columns are not the schema's.
         """
-        if self.search == "none":
-            if state.search_features is not None:
-                state = replace(state, search_features=None)
-        elif state.search_features is None:
+        searched = self.search != "none"
+        if searched and state.search_features is None:
             raise InputError(
                 "a network with model.search needs the search's features, and this tree node has none: collect samples "
                 "with collection.search_features, read it with the policy's feature schema, or train with "
                 "model.search=none"
             )
+        if not same_columns(state.schema, self.schema, *GRAPH, *(SEARCHED if searched else ())):
+            raise InputError(
+                f"features of schema {state.schema!r} for a network that sees {self.schema!r}; collect anew"
+            )
+        if not searched and state.search_features is not None:
+            state = replace(state, search_features=None)
         return subproblem(state) if self.graph == "subproblem" else state
 
 
@@ -109,10 +126,11 @@ def subproblem(state: BranchingState) -> BranchingState:
         The state of the subproblem: rows ascend among its edges, and candidates have their order and new numbers.
 
     Raises:
-        ValueError: If there are other features than Ecole's, or an index is out of range.
+        ValueError: If there are other features than the schema's, or some beside Ecole's that would not stay as they
+            are, or an index is out of range.
     """
     rows, variables = np.ascontiguousarray(state.row_features), np.ascontiguousarray(state.variable_features)
-    if (rows.shape[1], variables.shape[1]) != (len(ROW_FEATURES), len(VARIABLE_FEATURES)):
+    if not _has_subproblem(state.schema, rows.shape[1], variables.shape[1]):
         raise ValueError(f"{rows.shape[1]} row and {variables.shape[1]} variable features have no known subproblem")
     place = np.empty(state.n_variables, dtype=np.int64)
     n_variables = _choose_variables(variables, np.ascontiguousarray(state.candidates), place)
@@ -135,7 +153,17 @@ def subproblem(state: BranchingState) -> BranchingState:
         candidates=place[state.candidates],
         candidate_features=state.candidate_features,
         search_features=state.search_features,
+        schema=state.schema,
     )
+
+
+@cache
+def _has_subproblem(name: str, n_row_features: int, n_variable_features: int) -> bool:
+    """Return whether features are those of a schema, and what is beside Ecole's is kept."""
+    schema = get_schema(name)
+    more = schema.of(Side.ROW)[len(ROW_FEATURES) :] + schema.of(Side.VARIABLE)[len(VARIABLE_FEATURES) :]
+    fits = (schema.width(Side.ROW), schema.width(Side.VARIABLE)) == (n_row_features, n_variable_features)
+    return fits and all(feature.in_subproblem is InSubproblem.KEPT for feature in more)
 
 
 @numba.njit(types.boolean(_INDEX, _SHORTS, _VECTOR, _NUMBERS, types.int32[::1], _FLOATS), nogil=True, cache=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 
 from gnn_branching.contracts import BranchingState
 from gnn_branching.feature_schema import (
+    GRAPH,
     KHALIL_2016,
     NODE_BIPARTITE,
+    SEARCH,
     Feature,
     FeatureSchema,
     InSubproblem,
@@ -31,12 +34,14 @@ TABLES = {Side.ROW: "row_features", Side.VARIABLE: "variable_features"}
 
 
 def test_widths_and_names() -> None:
-    assert [NODE_BIPARTITE.width(side) for side in Side] == [5, 1, 19, 0]
+    assert [NODE_BIPARTITE.width(side) for side in Side] == [5, 1, 19, 0, 0]
+    assert SEARCH.of(*GRAPH) == NODE_BIPARTITE.features
+    assert (SEARCH.width(Side.CANDIDATE), SEARCH.width(Side.TREE_NODE)) == (18, 9)
     assert KHALIL_2016.width(Side.CANDIDATE) == 72
-    twice = (Feature(name="a", side=Side.ROW), Feature(name="a", side=Side.ROW))
+    twice = (Feature(name="a", side=Side.ROW, reader="r"), Feature(name="a", side=Side.ROW, reader="r"))
     with pytest.raises(ValueError, match="two features of one name"):
         FeatureSchema(name="x", features=twice)
-    FeatureSchema(name="x", features=(Feature(name="a", side=Side.ROW), Feature(name="a", side=Side.EDGE)))
+    FeatureSchema(name="x", features=(twice[0], replace(twice[0], side=Side.EDGE)))
 
 
 @pytest.mark.parametrize("seed", range(3))

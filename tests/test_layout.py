@@ -29,7 +29,7 @@ FOUNDATION = {
 ALLOWED: dict[str, set[str]] = {
     "edges": set(),
     "contracts": {"edges"},
-    "feature_schema": set(),
+    "feature_schema": {"contracts", "edges"},
     "seeding": set(),
     "provenance": set(),
     "counting": set(),

@@ -139,8 +139,8 @@ class KeptSource:
 
 def _n_bytes(sample: Sample) -> int:
     """Return the memory of a sample's arrays, as if it shared none with others."""
-    arrays = (getattr(sample.state, part.name) for part in fields(sample.state))
-    return int(sample.scores.nbytes + sum(array.nbytes for array in arrays if array is not None))
+    parts = (getattr(sample.state, part.name) for part in fields(sample.state))
+    return int(sample.scores.nbytes + sum(getattr(part, "nbytes", 0) for part in parts))
 
 
 def seen_as(source: SampleSource, view: View) -> SeenSource:

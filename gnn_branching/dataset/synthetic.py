@@ -7,11 +7,17 @@ import numpy as np
 from gnn_branching.contracts import BranchingState, Sample, SampleOrigin
 from gnn_branching.dataset.source import MemorySource
 from gnn_branching.edges import Edges
-from gnn_branching.feature_schema import N_KHALIL_FEATURES, ROW_FEATURES, SEARCH_FEATURES, VARIABLE_FEATURES
+from gnn_branching.feature_schema import (
+    N_KHALIL_FEATURES,
+    ROW_FEATURES,
+    SEARCH_FEATURES,
+    SEARCH_SCHEMA,
+    VARIABLE_FEATURES,
+)
 from gnn_branching.seeding import generator
 
-TYPE_COLUMNS = 4
-"""One-hot columns of the variable's type, from column 1 on."""
+TYPE_COLUMNS = [position for position, name in enumerate(VARIABLE_FEATURES) if name.startswith("is_type_")]
+"""One-hot columns of the variable's type."""
 
 
 def random_sample(
@@ -42,7 +48,7 @@ def random_sample(
     values = rng.normal(size=n_edges)
     rows = rng.normal(size=(n_rows, len(ROW_FEATURES)))
     variables = rng.normal(size=(n_variables, len(VARIABLE_FEATURES)))
-    variables[:, 1 : 1 + TYPE_COLUMNS] = np.eye(TYPE_COLUMNS)[0]
+    variables[:, TYPE_COLUMNS] = np.eye(len(TYPE_COLUMNS))[0]
     fraction = VARIABLE_FEATURES.index("solution_frac")
     variables[:, fraction] = rng.uniform(0.01, 0.99, n_variables)
     candidates = rng.choice(n_variables, n_candidates, replace=False).astype(np.int64)
@@ -60,6 +66,7 @@ def random_sample(
             candidates=candidates,
             candidate_features=khalil,
             search_features=rng.normal(size=(n_candidates, len(SEARCH_FEATURES))),
+            schema=SEARCH_SCHEMA,
         ),
         scores=scores,
         origin=_origin(seed),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gnn_branching.config import SEARCH_WIDTH, ModelConfig
-from gnn_branching.feature_schema import ROW_FEATURES, SEARCH_FEATURES, VARIABLE_FEATURES
+from gnn_branching.feature_schema import SEARCHED, Side, get_schema
 from gnn_branching.model.convolution import HalfConvolution
 from gnn_branching.model.incidence import Incidence, by_variable, edge_index
 from gnn_branching.model.prenorm import PreNorm, PrenormObserved
@@ -63,14 +63,15 @@ class BipartiteGCNN(nn.Module):
         super().__init__()
         self.config = config
         self.implementation: Implementation = implementation
-        width = config.hidden_size
+        width, schema = config.hidden_size, get_schema(config.schema)
         half = _half_convolution(implementation)
-        self.row_embedding = _embedding(len(ROW_FEATURES), width)
+        self.row_embedding = _embedding(schema.width(Side.ROW), width)
         self.edge_norm = PreNorm(1)
-        self.variable_embedding = _embedding(len(VARIABLE_FEATURES), width)
+        self.variable_embedding = _embedding(schema.width(Side.VARIABLE), width)
         self.to_rows = nn.ModuleList(half(width, config.aggregation) for _ in range(config.n_rounds))
         self.to_variables = nn.ModuleList(half(width, config.aggregation) for _ in range(config.n_rounds))
-        self.search_columns = [SEARCH_FEATURES.index(name) for name in config.search_features]
+        seen = config.search_features if config.search != "none" else ()
+        self.search_columns = [schema.names(*SEARCHED).index(name) for name in seen]
         self.search_embedding: nn.Sequential | None = None
         n_head = width
         if config.search == "head":

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gnn_branching.config import DEGREE_POWER, SEARCH_WIDTH, ModelConfig
 from gnn_branching.contracts import FloatArray, InputError
-from gnn_branching.feature_schema import SEARCH_FEATURES
+from gnn_branching.feature_schema import SEARCHED, get_schema
 from gnn_branching.policy.layers import TILE_COLUMNS
 
 Weights = Mapping[str, NDArray[np.floating]]
@@ -52,19 +52,21 @@ def fold(config: ModelConfig, weights: Weights) -> FoldedNetwork:
         InputError: If a tensor is missing or has another shape than the configuration says.
     """
     reader = _Reader(weights, config.hidden_size)
+    searched = get_schema(config.schema).names(*SEARCHED)
+    columns = [searched.index(name) for name in config.search_features if config.search == "head"]
     parts: list[FloatArray] = []
     parts += [*reader.embedding("row_embedding"), *reader.embedding("variable_embedding")]
     for i in range(config.n_rounds):
         parts += [reader.half(f"to_rows.{i}"), reader.half(f"to_variables.{i}")]
     if config.search == "head":
-        parts += reader.search(config.search_features)
+        parts += reader.search(columns, len(searched))
     parts += [reader.head(with_search=config.search == "head"), reader.take("head.3.weight", (1, config.hidden_size))]
     return FoldedNetwork(
         weights=reader.padded(np.vstack(parts)),
         row_norm=reader.norm("row_embedding.0"),
         edge_norm=reader.norm("edge_norm"),
         variable_norm=reader.norm("variable_embedding.0"),
-        search_norm=reader.search_norm(config.search_features) if config.search == "head" else np.empty((2, 0)),
+        search_norm=reader.search_norm(columns, len(searched)) if config.search == "head" else np.empty((2, 0)),
         n_rounds=config.n_rounds,
         degree_power=DEGREE_POWER[config.aggregation],
     )
@@ -102,24 +104,24 @@ class _Reader:
         first = self.linear(f"{name}.1", self.units(f"{name}.0.shift"))
         return [np.vstack([first, self.bias(f"{name}.1")]), self.layer(f"{name}.3")]
 
-    def search(self, names: Sequence[str]) -> list[FloatArray]:
+    def search(self, columns: Sequence[int], n_features: int) -> list[FloatArray]:
         """Return the embedding of all the search's features as two layers, and the head's weights of it.
 
         What is not seen has no weight, and the second layer is the identity.
         """
-        seen = self.take("search_embedding.1.weight", (SEARCH_WIDTH, len(names))).T
-        first = np.zeros((len(SEARCH_FEATURES) + 1, self.hidden))
-        first[[SEARCH_FEATURES.index(name) for name in names], :SEARCH_WIDTH] = seen
+        seen = self.take("search_embedding.1.weight", (SEARCH_WIDTH, len(columns))).T
+        first = np.zeros((n_features + 1, self.hidden))
+        first[columns, :SEARCH_WIDTH] = seen
         first[-1, :SEARCH_WIDTH] = self.take("search_embedding.1.bias", (SEARCH_WIDTH,))
         head = np.zeros((self.hidden, self.hidden))
         head[:SEARCH_WIDTH] = self.linear("head.0", self.hidden + SEARCH_WIDTH)[self.hidden :]
         nothing = np.zeros(self.hidden)
         return [first, self.stack(np.eye(self.hidden), nothing), self.stack(head, nothing)]
 
-    def search_norm(self, names: Sequence[str]) -> FloatArray:
+    def search_norm(self, columns: Sequence[int], n_features: int) -> FloatArray:
         """Return shift and scale of all the search's features; what is not seen becomes 0."""
-        norm = np.zeros((2, len(SEARCH_FEATURES)))
-        norm[:, [SEARCH_FEATURES.index(name) for name in names]] = self.norm("search_embedding.0")
+        norm = np.zeros((2, n_features))
+        norm[:, columns] = self.norm("search_embedding.0")
         return norm
 
     def head(self, *, with_search: bool) -> FloatArray:

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray
-from gnn_branching.edges import Edges
-from gnn_branching.feature_schema import ROW_FEATURES, SEARCH_FEATURES, VARIABLE_FEATURES
+from gnn_branching.feature_schema import made_up_state
 from gnn_branching.policy.card import PolicyCard, read_card
 from gnn_branching.policy.kind import LoadedPolicy, get_kind
 from gnn_branching.subproblem import View
@@ -54,16 +51,8 @@ class GraphPolicy:
         return self._logits(self._view(state))
 
     def warm_up(self) -> None:
-        """Score a tiny state, so that nothing is loaded or compiled at the first decision."""
-        self.scores(
-            BranchingState(
-                row_features=np.zeros((1, len(ROW_FEATURES))),
-                variable_features=np.zeros((2, len(VARIABLE_FEATURES))),
-                edges=Edges(indptr=np.array([0, 2]), indices=np.array([0, 1]), values=np.ones(2)),
-                candidates=np.array([1]),
-                search_features=np.zeros((1, len(SEARCH_FEATURES))),
-            )
-        )
+        """Score a made-up state, so that nothing is loaded or compiled at the first decision."""
+        self.scores(made_up_state(self.feature_schema))
 
     def __reduce__(self) -> tuple[Callable[[Path, str, str], LoadedPolicy], tuple[Path, str, str]]:
         return load_folder, (self.folder, self.name, self.device)

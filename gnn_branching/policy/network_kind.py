@@ -12,9 +12,9 @@ import numpy as np
 from safetensors.numpy import save as pack_tensors
 
 from gnn_branching.config import ExperimentConfig, ModelConfig, to_mapping
-from gnn_branching.contracts import InputError
+from gnn_branching.contracts import FEATURE_SCHEMA, InputError
 from gnn_branching.durable import write_json
-from gnn_branching.feature_schema import FEATURE_SCHEMA, SEARCH_SCHEMA
+from gnn_branching.feature_schema import GRAPH, same_columns
 from gnn_branching.policy.card import NORMALISATION, WEIGHTS_FILE, read_card, read_weights
 from gnn_branching.policy.kind import FitRequest, FittedPolicy, LoadedPolicy
 from gnn_branching.subproblem import View
@@ -44,7 +44,8 @@ class NetworkKind:
 
     def reads(self, model: ModelConfig) -> str:
         """Return the feature layout that a network reads: the graph, and the search's features if it sees them."""
-        return FEATURE_SCHEMA if model.search == "none" else SEARCH_SCHEMA
+        graph_alone = model.search == "none" and same_columns(model.schema, FEATURE_SCHEMA, *GRAPH)
+        return FEATURE_SCHEMA if graph_alone else model.schema
 
     @property
     def weights_file(self) -> str:

@@ -23,8 +23,6 @@ from gnn_branching.contracts import BranchingState, InputError, Sample, SampleOr
 from gnn_branching.durable import write_durably
 from gnn_branching.edges import Edges
 from gnn_branching.shards.layout import (
-    SAMPLE_SCHEMA,
-    SAMPLE_SCHEMAS,
     SHARD_VERSIONS,
     STRUCTURE_SCHEMA,
     SampleHeader,
@@ -32,6 +30,8 @@ from gnn_branching.shards.layout import (
     decode_structure,
     encode_sample,
     encode_structure,
+    features_of,
+    sample_schema,
 )
 
 MAGIC = b"GNNSHARD"
@@ -71,7 +71,9 @@ def encode_episode(samples: Sequence[Sample]) -> bytes:
             structures.append(encode_structure(sample.state))
         headers.append(SampleHeader(structure=numbers[key], origin=sample.origin).encode())
     batches = [encode_sample(sample) for sample in samples]
-    schema = batches[0].schema if batches else SAMPLE_SCHEMA
+    schema = batches[0].schema if batches else sample_schema()
+    if not all(batch.schema.equals(schema, check_metadata=True) for batch in batches):
+        raise ValueError("samples of an episode have different schemas")
     parts = _stream_parts(schema, batches, headers) + _stream_parts(STRUCTURE_SCHEMA, structures)
     lengths = np.array([len(part) for part in parts], dtype="<u8")
     checksums = np.array([zlib.crc32(part) for part in parts], dtype="<u4")
@@ -108,7 +110,7 @@ class Episode:
         InputError: If the file is truncated, corrupt or of an unknown version.
     """
 
-    __slots__ = ("_checksums", "_content", "_n_structures", "_name", "_offsets", "n_samples")
+    __slots__ = ("_checksums", "_content", "_features", "_n_structures", "_name", "_offsets", "n_samples")
 
     def __init__(self, content: memoryview, name: str) -> None:
         self._content = content
@@ -130,9 +132,10 @@ class Episode:
         self._offsets = [0, *np.cumsum(lengths).tolist()]
         if self._offsets[-1] != index_start:
             self._refuse("its parts do not add up to its size")
-        schema = pa.ipc.read_schema(pa.py_buffer(self._part(0)))
-        if not any(schema.equals(known, check_metadata=True) for known in SAMPLE_SCHEMAS):
-            raise InputError(f"shard {name} has other columns than this release's: collect again")
+        try:
+            self._features = features_of(pa.ipc.read_schema(pa.py_buffer(self._part(0))))
+        except InputError as error:
+            raise InputError(f"shard {name} cannot be used: {error}; or collect again") from None
 
     def edges(self, number: int) -> Edges:
         """Return one of the file's LP structures, decoded anew."""
@@ -156,7 +159,7 @@ class Episode:
         stored = self._read_sample(position)
         header = SampleHeader.decode(stored.custom_metadata)
         edges = find_edges(header.structure) if find_edges else self.edges(header.structure)
-        return decode_sample(stored.batch, header.origin, edges)
+        return decode_sample(stored.batch, header.origin, edges, self._features)
 
     def verify(self) -> None:
         """Check every byte of the file.

@@ -3,62 +3,72 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from itertools import combinations
+from functools import cache
 
 import numba
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gnn_branching.contracts import BranchingState, FloatArray, Sample, SampleOrigin
+from gnn_branching.contracts import FEATURE_SCHEMA, BranchingState, FloatArray, InputError, Sample, SampleOrigin
 from gnn_branching.edges import Edges, ShortIndexArray, read_only
 from gnn_branching.feature_schema import (
-    EDGE_FEATURES,
-    FEATURE_SCHEMA,
+    GRAPH,
     KHALIL_SCHEMA,
     N_KHALIL_FEATURES,
-    ROW_FEATURES,
-    SEARCH_FEATURES,
-    SEARCH_SCHEMA,
-    VARIABLE_FEATURES,
+    SEARCHED,
+    Side,
+    get_schema,
+    same_columns,
 )
 
 SHARD_VERSIONS = (1, 2)
 """Versions of everything in this module; a reader refuses others. The second one adds the search's features."""
 
-_METADATA = {
-    "format": "gnn-branching shard",
-    "version": "1",
-    "features": FEATURE_SCHEMA,
-    "candidate_features": KHALIL_SCHEMA,
-}
+_METADATA = {"format": "gnn-branching shard", "version": "1", "features": FEATURE_SCHEMA}
+_METADATA |= {"candidate_features": KHALIL_SCHEMA}
 _FLOATS, _INTEGERS = pa.list_(pa.float64()), pa.list_(pa.int32())
-SAMPLE_SCHEMA = pa.schema(
-    {"row_features": _FLOATS, "variable_features": _FLOATS, "candidates": _INTEGERS, "scores": _FLOATS}, _METADATA
-)
-"""One sample per batch and row. Feature matrices are stored column after column, which compresses better and faster
-than row after row. Single values are in the batch's own metadata (:class:`SampleHeader`): Arrow compresses every column
-by itself, and reading ten tiny ones takes longer than the graph."""
-OPTIONAL_FEATURES = {"candidate_features": N_KHALIL_FEATURES, "search_features": len(SEARCH_FEATURES)}
-"""Features of candidates, and how many there are; all samples of an episode have them, or none."""
+OPTIONAL_FEATURES = ("candidate_features", "search_features")
+"""Features of candidates; all samples of an episode have them, or none."""
 
 
-def sample_schema(with_features: Iterable[str]) -> pa.Schema:
-    """Return the schema of samples that have some of the optional features."""
-    schema = SAMPLE_SCHEMA
-    for name in with_features:
-        schema = schema.append(pa.field(name, _FLOATS))
-    if "search_features" in schema.names:
-        schema = schema.with_metadata({**_METADATA, "version": "2", "search_features": SEARCH_SCHEMA})
-    return schema
+@cache
+def sample_schema(features: str = FEATURE_SCHEMA, *optional: str) -> pa.Schema:
+    """Return the columns of samples: one sample per batch and row.
+
+    Feature matrices are stored column after column, which compresses better and faster than row after row. Single
+    values are in the batch's own metadata (:class:`SampleHeader`): Arrow compresses every column by itself, and reading
+    ten tiny ones takes longer than the graph.
+
+    Args:
+        features: Name of the samples' feature schema.
+        optional: Which of the optional features they have.
+    """
+    columns = {"row_features": _FLOATS, "variable_features": _FLOATS, "candidates": _INTEGERS, "scores": _FLOATS}
+    metadata = dict(_METADATA)
+    if not same_columns(features, FEATURE_SCHEMA, *GRAPH):
+        metadata["features"] = features
+    if "search_features" in optional:
+        metadata |= {"version": "2", "search_features": features}
+    return pa.schema(columns | dict.fromkeys(optional, _FLOATS), metadata)
 
 
-SAMPLE_SCHEMAS = tuple(
-    sample_schema(names) for n in range(len(OPTIONAL_FEATURES) + 1) for names in combinations(OPTIONAL_FEATURES, n)
-)
-"""All that an episode's samples may have."""
+def features_of(schema: pa.Schema) -> str:
+    """Return the name of the feature schema of stored samples.
+
+    Raises:
+        InputError: If it is not registered, or the columns are not those that it has.
+    """
+    metadata = schema.metadata or {}
+    name = str(metadata.get(b"search_features", metadata.get(b"features", b"")).decode())
+    optional = [column for column in OPTIONAL_FEATURES if column in schema.names]
+    if not schema.equals(sample_schema(get_schema(name).name, *optional), check_metadata=True):
+        raise InputError("it has other columns than this release's")
+    return name
+
+
 STRUCTURE_SCHEMA = pa.schema(
     {"row_lengths": _INTEGERS, "variable_gaps": pa.binary(), "edge_values": _FLOATS}, _METADATA
 )
@@ -140,15 +150,15 @@ def encode_sample(sample: Sample) -> pa.RecordBatch:
     Raises:
         ValueError: If a feature matrix has another shape than the schema says.
     """
-    state = sample.state
-    for name, width in (("row_features", len(ROW_FEATURES)), ("variable_features", len(VARIABLE_FEATURES))):
-        if getattr(state, name).shape[1:] != (width,):
-            raise ValueError(f"{name} of shape {getattr(state, name).shape} should have {width} columns")
+    state, widths = sample.state, _widths(sample.state.schema)
+    for name in ("row_features", "variable_features"):
+        if getattr(state, name).shape[1:] != (widths[name],):
+            raise ValueError(f"{name} of shape {getattr(state, name).shape} should have {widths[name]} columns")
     extras: dict[str, FloatArray] = {}
-    for name, width in OPTIONAL_FEATURES.items():
+    for name in OPTIONAL_FEATURES:
         features = getattr(state, name)
-        if features is not None and features.shape != (state.n_candidates, width):
-            raise ValueError(f"{name} of shape {features.shape} for {state.n_candidates} × {width}")
+        if features is not None and features.shape != (state.n_candidates, widths[name]):
+            raise ValueError(f"{name} of shape {features.shape} for {state.n_candidates} × {widths[name]}")
         if features is not None:
             extras[name] = features
     columns = [
@@ -158,22 +168,32 @@ def encode_sample(sample: Sample) -> pa.RecordBatch:
         _list(sample.scores),
         *(_list(features.T) for features in extras.values()),
     ]
-    return pa.record_batch(columns, schema=sample_schema(extras))
+    return pa.record_batch(columns, schema=sample_schema(state.schema, *extras))
 
 
-def decode_sample(batch: pa.RecordBatch, origin: SampleOrigin, edges: Edges) -> Sample:
-    """Return the sample that :func:`encode_sample` stored, bit for bit; ``edges`` are its edges."""
-    extras = {
-        name: _matrix(batch, name, width) for name, width in OPTIONAL_FEATURES.items() if name in batch.schema.names
-    }
+def decode_sample(batch: pa.RecordBatch, origin: SampleOrigin, edges: Edges, features: str) -> Sample:
+    """Return the sample that :func:`encode_sample` stored, bit for bit; ``features`` names its schema."""
+    widths = _widths(features)
+    matrices = {name: _matrix(batch, name, width) for name, width in widths.items() if name in batch.schema.names}
     state = BranchingState(
-        row_features=_matrix(batch, "row_features", len(ROW_FEATURES)),
-        variable_features=_matrix(batch, "variable_features", len(VARIABLE_FEATURES)),
         edges=edges,
         candidates=_integers(batch, "candidates").astype(np.int64),
-        **extras,
+        schema=features,
+        **matrices,
     )
     return Sample(state=state, scores=_floats(batch, "scores").copy(), origin=origin)
+
+
+@cache
+def _widths(features: str) -> dict[str, int]:
+    """Return the number of columns of each matrix of features."""
+    schema = get_schema(features)
+    return {
+        "row_features": schema.width(Side.ROW),
+        "variable_features": schema.width(Side.VARIABLE),
+        "candidate_features": N_KHALIL_FEATURES,
+        "search_features": schema.width(*SEARCHED),
+    }
 
 
 def _list(values: NDArray[np.generic]) -> pa.ListArray:
@@ -195,6 +215,3 @@ def _floats(batch: pa.RecordBatch, name: str) -> FloatArray:
 
 def _matrix(batch: pa.RecordBatch, name: str, width: int) -> FloatArray:
     return np.array(_floats(batch, name).reshape(width, -1).T, dtype=np.float64, order="C")
-
-
-assert len(EDGE_FEATURES) == 1, "the layout stores one value per edge"

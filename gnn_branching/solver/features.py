@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
 import pyscipopt
 
-from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray, IndexArray, InputError
-from gnn_branching.feature_schema import (
+from gnn_branching.contracts import (
     FEATURE_SCHEMA,
+    BranchingState,
+    CandidateSet,
+    FloatArray,
+    IndexArray,
+    InputError,
+)
+from gnn_branching.feature_schema import (
     KHALIL_SCHEMA,
     N_KHALIL_FEATURES,
-    SEARCH_SCHEMA,
+    SEARCHED,
     VARIABLE_FEATURES,
+    Side,
+    get_schema,
 )
 from gnn_branching.solver.candidates import Candidates, HandoverError
 from gnn_branching.solver.ecole_module import load_ecole
 from gnn_branching.solver.lp_graph import LpGraph
 from gnn_branching.solver.output import kept_log
-from gnn_branching.solver.search_features import extract_search
 
 if TYPE_CHECKING:
     import ecole
@@ -28,28 +38,28 @@ if TYPE_CHECKING:
 _SOLUTION_VALUE = VARIABLE_FEATURES.index("solution_value")
 PROBLEMS = ("", "index-mismatch", "feature-not-finite")
 """What may be wrong with the features of a tree node: reasons for handing over."""
-SCHEMAS = (FEATURE_SCHEMA, SEARCH_SCHEMA, KHALIL_SCHEMA)
-"""What can be read."""
+Reader = Callable[[Candidates], FloatArray]
 
 
 class FeatureExtractor:
     """Read the bipartite graph of the current LP, and what else the schemas have.
 
     Args:
-        schemas: ``FEATURE_SCHEMA``, the graph alone; ``SEARCH_SCHEMA`` adds what the search has learned of the
-            candidates, ``KHALIL_SCHEMA`` their features of Khalil et al. 2016, which need Ecole.
+        schemas: Names of registered schemas: one of the graph (that alone by default), and perhaps ``KHALIL_SCHEMA``,
+            the candidates' features of Khalil et al. 2016, which need Ecole.
         candidates: Whose features Khalil's are: only these candidates can be extracted then.
 
     Raises:
-        InputError: If a schema is another one.
+        InputError: If a schema is unknown, or one of its readers cannot be imported.
     """
 
     def __init__(self, *schemas: str, candidates: CandidateSet = CandidateSet.LP) -> None:
-        for schema in schemas:
-            if schema not in SCHEMAS:
-                raise InputError(f"features {schema!r} are unknown; allowed: {', '.join(SCHEMAS)}")
+        names = [get_schema(name).name for name in schemas if name != KHALIL_SCHEMA]
+        self._schema = names[-1] if names else FEATURE_SCHEMA
         self._graph: LpGraph | None = None
-        self._search = SEARCH_SCHEMA in schemas
+        self._row_readers = _readers(self._schema, Side.ROW)[1:]  # the first ones are the graph's own
+        self._variable_readers = _readers(self._schema, Side.VARIABLE)[1:]
+        self._search_readers = _readers(self._schema, *SEARCHED)
         self._khalil = KhalilFeatures(candidates) if KHALIL_SCHEMA in schemas else None
 
     def watch(self, model: pyscipopt.Model) -> None:
@@ -75,8 +85,11 @@ class FeatureExtractor:
         """
         graph = self._graph or LpGraph(model)
         row_features, variable_features = graph.read()
+        if self._row_readers or self._variable_readers:
+            row_features = _read(self._row_readers, candidates, row_features)
+            variable_features = _read(self._variable_readers, candidates, variable_features)
         problem = check(row_features, variable_features, candidates.indices, candidates.lp_values)
-        search_features = extract_search(candidates) if self._search else None
+        search_features = _read(self._search_readers, candidates) if self._search_readers else None
         if search_features is not None and not problem and not all_finite(search_features.reshape(-1)):
             problem = 2
         if problem or not graph.edges_are_finite:
@@ -88,12 +101,38 @@ class FeatureExtractor:
             candidates=candidates.indices,
             candidate_features=None if self._khalil is None else self._khalil.extract(model, candidates),
             search_features=search_features,
+            schema=self._schema,
         )
 
     def note_root(self, model: pyscipopt.Model) -> None:
         """Let Ecole compute the static Khalil features, which it does at the root only; call this at depth 0."""
         if self._khalil is not None:
             self._khalil.note_root(model)
+
+
+def _readers(schema: str, *sides: Side) -> list[tuple[Reader, int]]:
+    """Return the readers of a table's columns, in their order, and how many of them each one reads."""
+    found = []
+    for name, features in groupby(get_schema(schema).of(*sides), key=lambda feature: feature.reader):
+        module, _, function = name.partition(":")
+        try:
+            found.append((getattr(import_module(module), function), len(list(features))))
+        except (ImportError, AttributeError) as error:
+            raise InputError(f"reader {name!r} of schema {schema!r} cannot be imported: {error}") from None
+    return found
+
+
+def _read(readers: Sequence[tuple[Reader, int]], candidates: Candidates, known: FloatArray | None = None) -> FloatArray:
+    """Return what the readers read, side by side, to the right of what is known already."""
+    parts = [] if known is None else [known]
+    for reader, width in readers:
+        part = np.asarray(reader(candidates), dtype=np.float64)
+        if part.ndim == 1:
+            part = part[:, None]
+        if part.shape != (parts[0].shape[0] if parts else len(candidates), width):
+            raise ValueError(f"{reader.__name__} gave an array of {part.shape}, {width} columns are to be read")
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else np.hstack(parts)
 
 
 class KhalilFeatures:

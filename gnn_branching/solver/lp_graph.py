@@ -22,6 +22,7 @@ AGE_OFFSET = 5.0
 MODIFIABLE = -1
 """Stands for the number of a row that may change."""
 
+_BIAS, _SIMILARITY, _TIGHT, _DUAL, _ROW_AGE = range(len(ROW_FEATURES))
 _Variable = {name: position for position, name in enumerate(VARIABLE_FEATURES)}
 _OBJECTIVE = _Variable["objective"]
 _TYPES = _Variable["is_type_binary"]
@@ -185,11 +186,11 @@ def read_rows(
             if present & (1 << side):
                 sign = 1.0 if side else -1.0
                 bound = scip.row_right(row) if side else scip.row_left(row)
-                features[vertex, 0] = sign * (bound - constant) / norm
-                features[vertex, 1] = sign * similarity
-                features[vertex, 2] = 1.0 if scip.is_equal(address, activity, bound) != 0 else 0.0
-                features[vertex, 3] = sign * dual
-                features[vertex, 4] = age
+                features[vertex, _BIAS] = sign * (bound - constant) / norm
+                features[vertex, _SIMILARITY] = sign * similarity
+                features[vertex, _TIGHT] = 1.0 if scip.is_equal(address, activity, bound) != 0 else 0.0
+                features[vertex, _DUAL] = sign * dual
+                features[vertex, _ROW_AGE] = age
                 vertex += 1
 
 

@@ -15,6 +15,7 @@ import pyscipopt
 
 from gnn_branching.config import DEFAULT_PRESET
 from gnn_branching.contracts import (
+    FEATURE_SCHEMA,
     BranchingState,
     CandidateIndex,
     CandidateSet,
@@ -24,7 +25,6 @@ from gnn_branching.contracts import (
     Policy,
     RuleStatistics,
 )
-from gnn_branching.feature_schema import FEATURE_SCHEMA
 from gnn_branching.solver.candidates import Candidates, HandoverError, current_candidates
 from gnn_branching.solver.features import FeatureExtractor, all_finite
 from gnn_branching.solver.guard import GainGuard, InputGuard

@@ -12,7 +12,7 @@ import numpy as np
 import pyscipopt
 
 from gnn_branching.config import CollectionConfig
-from gnn_branching.contracts import CandidateIndex, Policy, Sample, SampleOrigin, SolveStatus
+from gnn_branching.contracts import FEATURE_SCHEMA, CandidateIndex, Policy, Sample, SampleOrigin, SolveStatus
 from gnn_branching.feature_schema import KHALIL_SCHEMA, SEARCH_SCHEMA
 from gnn_branching.seeding import generator
 from gnn_branching.solver.candidates import HandoverError, current_candidates
@@ -70,9 +70,10 @@ class Sampler(WeaklyBound, pyscipopt.Branchrule):
         self._config = config
         self._rng = rng
         self._origin = origin
-        wanted = {SEARCH_SCHEMA: config.search_features, KHALIL_SCHEMA: config.khalil_features}
-        schemas = (schema for schema, is_wanted in wanted.items() if is_wanted)
-        self._extractor = FeatureExtractor(*schemas, candidates=config.candidates)
+        graph_alone = not config.search_features and config.schema == SEARCH_SCHEMA
+        khalil = [KHALIL_SCHEMA] if config.khalil_features else []
+        schema = FEATURE_SCHEMA if graph_alone else config.schema
+        self._extractor = FeatureExtractor(schema, *khalil, candidates=config.candidates)
         self._expert = make_expert(config.candidates, config.strong_branching_iteration_limit)
         self.episode = EpisodeOutcome()
 

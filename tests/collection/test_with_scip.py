@@ -12,9 +12,9 @@ import pytest
 
 from gnn_branching.collection import collect_dataset, inspect_dataset
 from gnn_branching.config import CollectionConfig, ExperimentConfig
-from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray, InstanceFile, Policy
+from gnn_branching.contracts import FEATURE_SCHEMA, BranchingState, CandidateSet, FloatArray, InstanceFile, Policy
 from gnn_branching.execution import LocalExecutor
-from gnn_branching.feature_schema import FEATURE_SCHEMA, VARIABLE_FEATURES
+from gnn_branching.feature_schema import N_KHALIL_FEATURES, VARIABLE_FEATURES
 from gnn_branching.instances import InstanceSplits
 from gnn_branching.provenance import file_sha256
 from gnn_branching.shards import open_dataset
@@ -115,6 +115,6 @@ def test_pseudo_candidates_and_khalil_features_are_kept(instances: InstanceSplit
     for sample in open_dataset(tmp_path / "d", "train"):
         features = sample.state.candidate_features
         assert features is not None
-        assert features.shape == (sample.state.n_candidates, 72)
+        assert features.shape == (sample.state.n_candidates, N_KHALIL_FEATURES)
         assert (sample.state.variable_features[sample.state.candidates, FRACTION] == 0).any()
     assert inspect_dataset(tmp_path / "d").all_problems == ()

@@ -14,6 +14,7 @@ from gnn_branching.diagnostics.measures.imitation import imitation_probe
 from gnn_branching.diagnostics.measures.irreducible import candidate_colours, irreducible_loss, tie_targets
 from gnn_branching.diagnostics.measures.products import gradient, outputs_of
 from gnn_branching.edges import Edges
+from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.model.network import BipartiteGCNN
 
 
@@ -59,8 +60,8 @@ def test_a_second_round_sees_further() -> None:
     edges = np.array([(r, v) for r in range(n - 1) for v in (r, r + 1)], dtype=np.int64).T
     state = replace(
         base.state,
-        row_features=np.ones((n - 1, 5)),
-        variable_features=np.ones((n, 19)),
+        row_features=np.ones((n - 1, len(ROW_FEATURES))),
+        variable_features=np.ones((n, len(VARIABLE_FEATURES))),
         edges=Edges.from_pairs(*edges, np.ones(2 * (n - 1)), n - 1),
         candidates=np.arange(n, dtype=np.int64),
     )

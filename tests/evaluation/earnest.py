@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray, SolveFigures
+from gnn_branching.contracts import FEATURE_SCHEMA, BranchingState, CandidateSet, FloatArray, SolveFigures
 from gnn_branching.evaluation.solves import solving
 from gnn_branching.evaluation.solves.plan import SolveJob
-from gnn_branching.feature_schema import FEATURE_SCHEMA
 
 
 class FirstCandidate:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.model.incidence import edge_index
 from gnn_branching.model.network import inputs_of
 
@@ -43,11 +44,11 @@ def make_graph(
     rows = torch.randint(0, n_rows, (n_edges,), generator=random)
     columns = torch.randint(0, n_variables, (n_edges,), generator=random)
     return Graph(
-        row_features=torch.randn(n_rows, 5, generator=random, dtype=dtype) * 3 + 1,
+        row_features=torch.randn(n_rows, len(ROW_FEATURES), generator=random, dtype=dtype) * 3 + 1,
         indptr=torch.cat([torch.zeros(1, dtype=torch.int64), rows.bincount(minlength=n_rows).cumsum(0)]),
         indices=columns.int(),
         edge_values=torch.randn(n_edges, generator=random, dtype=dtype) + 0.5,
-        variable_features=torch.randn(n_variables, 19, generator=random, dtype=dtype) * 2 - 1,
+        variable_features=torch.randn(n_variables, len(VARIABLE_FEATURES), generator=random, dtype=dtype) * 2 - 1,
         candidates=torch.randperm(n_variables, generator=random)[:n_candidates],
     )
 

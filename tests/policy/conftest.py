@@ -9,6 +9,7 @@ import torch
 from gnn_branching.config import ExperimentConfig, ModelConfig, to_mapping
 from gnn_branching.contracts import BranchingState
 from gnn_branching.edges import Edges
+from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.model.network import BipartiteGCNN
 from gnn_branching.policy.save import save_policy
 from gnn_branching.policy.torch_runtime import TorchNetwork
@@ -20,8 +21,8 @@ def make_state(
     random = np.random.default_rng(seed)
     places = np.sort(random.choice(n_rows * n_variables, n_edges, replace=False))
     return BranchingState(
-        row_features=random.normal(1, 3, (n_rows, 5)),
-        variable_features=random.normal(-1, 2, (n_variables, 19)),
+        row_features=random.normal(1, 3, (n_rows, len(ROW_FEATURES))),
+        variable_features=random.normal(-1, 2, (n_variables, len(VARIABLE_FEATURES))),
         edges=Edges.from_pairs(*np.divmod(places, n_variables), random.normal(0.5, 1, n_edges), n_rows),
         candidates=random.permutation(n_variables)[:n_candidates],
     )

@@ -15,7 +15,7 @@ from gnn_branching.config import ExperimentConfig, ModelConfig, TrainingConfig
 from gnn_branching.contracts import CandidateSet, InputError, Policy, Sample
 from gnn_branching.dataset.source import MemorySource
 from gnn_branching.dataset.synthetic import random_sample
-from gnn_branching.feature_schema import KHALIL_SCHEMA
+from gnn_branching.feature_schema import KHALIL_SCHEMA, N_KHALIL_FEATURES
 from gnn_branching.policy import load_policy
 from gnn_branching.policy.baseline import Arrays, Baseline
 from gnn_branching.policy.candidate_table import candidate_table, normalised, normalised_with_products
@@ -169,7 +169,7 @@ def test_linear_ranker_is_a_dot_product(tmp_path: Path) -> None:
     features = HELD_OUT[0].state.candidate_features
     assert features is not None
     wide = normalised_with_products(features)
-    assert wide.shape == (8, 72 + 72 * 73 // 2)
+    assert wide.shape == (8, N_KHALIL_FEATURES + N_KHALIL_FEATURES * (N_KHALIL_FEATURES + 1) // 2)
     weights = np.linspace(-1, 1, wide.shape[1])
     policy = save(tmp_path / "linear", "svm-rank", {"weights": weights})
     np.testing.assert_allclose(policy.scores(HELD_OUT[0].state), wide @ weights, rtol=1e-13, atol=1e-13)

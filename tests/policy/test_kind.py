@@ -15,6 +15,7 @@ from gnn_branching.config import ExperimentConfig, ModelConfig, TrainingConfig, 
 from gnn_branching.contracts import InputError, Policy
 from gnn_branching.dataset.source import SeenSource
 from gnn_branching.dataset.synthetic import random_source
+from gnn_branching.feature_schema import VARIABLE_FEATURES
 from gnn_branching.pipeline import train_policy
 from gnn_branching.policy import load_policy
 from gnn_branching.policy.kind import get_kind, kind_names, register_kind
@@ -55,7 +56,7 @@ def test_an_own_network_trains_saves_and_loads(tmp_path: Path) -> None:
     policy = load_policy(folder.policy)
     assert isinstance(policy, Policy)
     assert policy.card.kind == "candidate-mlp"
-    assert policy.card.n_parameters == 19 * 8 + 8 + 8
+    assert policy.card.n_parameters == len(VARIABLE_FEATURES) * 8 + 8 + 8
     assert policy_accuracy(policy, open_dataset(dataset, "test")).acc_1 == figures["test_acc_1"]
     assert folder.convergence.is_file()
     assert main(["diagnose", str(folder.path), "--dataset", str(dataset), "--samples", "4"]) == 0

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from gnn_branching.config import ExperimentConfig, ModelConfig, to_mapping
-from gnn_branching.contracts import CandidateSet, InputError, Policy
-from gnn_branching.feature_schema import FEATURE_SCHEMA
+from gnn_branching.contracts import FEATURE_SCHEMA, CandidateSet, InputError, Policy
 from gnn_branching.policy import list_policies, load_policy
 from gnn_branching.policy.card import CARD_FILE, WEIGHTS_FILE, read_card
 from gnn_branching.policy.gcnn import load_network

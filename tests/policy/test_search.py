@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from gnn_branching.config import ModelConfig
-from gnn_branching.contracts import InputError
+from gnn_branching.contracts import FEATURE_SCHEMA, InputError
 from gnn_branching.dataset.data import collate
 from gnn_branching.dataset.source import MemorySource, seen_as
 from gnn_branching.dataset.synthetic import random_source
-from gnn_branching.feature_schema import FEATURE_SCHEMA, SEARCH_FEATURES, SEARCH_SCHEMA
+from gnn_branching.feature_schema import SEARCH_FEATURES, SEARCH_SCHEMA
 from gnn_branching.model.network import BipartiteGCNN, initial_network
 from gnn_branching.policy import load_policy
 from gnn_branching.solver.settings import SolveLimits

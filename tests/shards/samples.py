@@ -7,9 +7,15 @@ from dataclasses import fields
 
 import numpy as np
 
-from gnn_branching.contracts import BranchingState, Sample, SampleOrigin
+from gnn_branching.contracts import FEATURE_SCHEMA, BranchingState, Sample, SampleOrigin
 from gnn_branching.edges import Edges
-from gnn_branching.feature_schema import N_KHALIL_FEATURES, ROW_FEATURES, SEARCH_FEATURES, VARIABLE_FEATURES
+from gnn_branching.feature_schema import (
+    N_KHALIL_FEATURES,
+    ROW_FEATURES,
+    SEARCH_FEATURES,
+    SEARCH_SCHEMA,
+    VARIABLE_FEATURES,
+)
 
 
 def random_sample(
@@ -33,6 +39,7 @@ def random_sample(
         candidates=rng.permutation(n_variables)[:n_candidates].astype(np.int64),
         candidate_features=rng.normal(size=(n_candidates, N_KHALIL_FEATURES)) if khalil else None,
         search_features=rng.normal(size=(n_candidates, len(SEARCH_FEATURES))) if search else None,
+        schema=SEARCH_SCHEMA if search else FEATURE_SCHEMA,
     )
     return on_the_same_graph(state, rng, episode=episode, tree_node=tree_node)
 
@@ -70,7 +77,8 @@ def assert_same_samples(actual: Sequence[Sample], expected: Sequence[Sample]) ->
     for left, right in zip(actual, expected, strict=True):
         assert left.origin == right.origin
         pairs = [(left.scores, right.scores)]
-        names = [f.name for f in fields(BranchingState) if f.name != "edges"]
+        assert left.state.schema == right.state.schema
+        names = [f.name for f in fields(BranchingState) if f.name not in ("edges", "schema")]
         pairs += [(getattr(left.state, name), getattr(right.state, name)) for name in names]
         names = ["indptr", "indices", "values"]
         pairs += [(getattr(left.state.edges, name), getattr(right.state.edges, name)) for name in names]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnn_branching.contracts import InputError, Sample
-from gnn_branching.feature_schema import SEARCH_FEATURES
+from gnn_branching.feature_schema import N_KHALIL_FEATURES, ROW_FEATURES, SEARCH_FEATURES, SEARCH_SCHEMA
 from gnn_branching.shards import Episode, encode_episode, open_episode, write_episode
 from gnn_branching.shards.episode import TAIL
 from tests.shards.samples import assert_same_samples, random_episode, random_sample
@@ -63,7 +63,7 @@ def test_shared_graphs_are_stored_once() -> None:
     assert len(encode_episode(shared)) < 0.6 * len(encode_episode(distinct))
     edges = shared[0].state.edges
     longer = replace(edges, indptr=np.append(edges.indptr, edges.indptr[-1]))
-    one_more_row = replace(shared[0].state, row_features=np.zeros((201, 5)), edges=longer)
+    one_more_row = replace(shared[0].state, row_features=np.zeros((201, len(ROW_FEATURES))), edges=longer)
     assert_same_samples(
         read_all(encode_episode([shared[0], replace(shared[0], state=one_more_row)])),
         [shared[0], replace(shared[0], state=one_more_row)],
@@ -152,8 +152,9 @@ def test_malformed_samples_are_refused() -> None:
     wide = replace(state, row_features=np.zeros((5, 6)))
     with pytest.raises(ValueError, match="should have 5 columns"):
         encode_episode([replace(sample, state=wide)])
-    for name, width in (("candidate_features", 72), ("search_features", len(SEARCH_FEATURES))):
+    for name, width in (("candidate_features", N_KHALIL_FEATURES), ("search_features", len(SEARCH_FEATURES))):
         features = {name: np.zeros((state.n_candidates, width))}
+        state = replace(state, schema=SEARCH_SCHEMA)
         mixed = [
             replace(sample, state=replace(state, **{name: None})),
             replace(sample, state=replace(state, **features)),

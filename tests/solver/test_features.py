@@ -12,7 +12,7 @@ import pyscipopt
 import pytest
 
 from gnn_branching.contracts import CandidateSet, InputError
-from gnn_branching.feature_schema import KHALIL_SCHEMA, ROW_FEATURES, VARIABLE_FEATURES
+from gnn_branching.feature_schema import KHALIL_SCHEMA, N_KHALIL_FEATURES, ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.solver import lp_graph
 from gnn_branching.solver.candidates import Candidates, HandoverError, current_candidates
 from gnn_branching.solver.features import PROBLEMS, FeatureExtractor, check
@@ -160,7 +160,7 @@ def test_khalil_features_cover_every_candidate(small_instances: Mapping[str, lis
             current = current_candidates(model, kind)
             features = extractor.extract(model, current).candidate_features
             assert features is not None
-            assert features.shape == (len(current.variables), 72)
+            assert features.shape == (len(current.variables), N_KHALIL_FEATURES)
             assert np.isfinite(features).all()
             rows[kind] = dict(zip(current.indices.tolist(), features.tolist(), strict=True))
         assert rows[CandidateSet.LP].items() <= rows[CandidateSet.PSEUDO].items()
@@ -171,13 +171,14 @@ def test_khalil_features_cover_every_candidate(small_instances: Mapping[str, lis
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("place", range(2))
 def test_nothing_infinite_or_undefined_passes_unnoticed(bad: float, place: int) -> None:
-    arrays = [np.ones((6, 5)), np.full((9, 19), 0.5)]
+    arrays = [np.ones((6, len(ROW_FEATURES))), np.full((9, len(VARIABLE_FEATURES)), 0.5)]
     candidates, values = np.array([3, 8]), np.full(2, 0.5)
     assert PROBLEMS[check(*arrays, candidates, values)] == ""
     for index in range(arrays[place].size):
         spoilt = [array.copy() for array in arrays]
         spoilt[place].flat[index] = bad
-        solution = place == 1 and divmod(index, 19) in ((3, 8), (8, 8))
+        row, column = divmod(index, arrays[place].shape[1])
+        solution = place == 1 and row in (3, 8) and column == COLUMN["solution_value"]
         expected = "index-mismatch" if solution else "feature-not-finite"
         assert PROBLEMS[check(*spoilt, candidates, values)] == expected
 

@@ -10,9 +10,16 @@ import numpy as np
 import pyscipopt
 import pytest
 
-from gnn_branching.contracts import BranchingState, CandidateIndex, CandidateSet, FeatureRanges, FloatArray
+from gnn_branching.contracts import (
+    FEATURE_SCHEMA,
+    BranchingState,
+    CandidateIndex,
+    CandidateSet,
+    FeatureRanges,
+    FloatArray,
+)
 from gnn_branching.dataset.ranges import FeatureRange
-from gnn_branching.feature_schema import FEATURE_SCHEMA, VARIABLE_FEATURES
+from gnn_branching.feature_schema import VARIABLE_FEATURES
 from gnn_branching.policy import load_policy
 from gnn_branching.solver.candidates import Candidates
 from gnn_branching.solver.features import FeatureExtractor

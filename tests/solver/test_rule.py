@@ -17,8 +17,7 @@ import pyscipopt
 import pytest
 
 from gnn_branching.config import ModelConfig
-from gnn_branching.contracts import BranchingState, FloatArray, InputError, Policy
-from gnn_branching.feature_schema import FEATURE_SCHEMA
+from gnn_branching.contracts import FEATURE_SCHEMA, BranchingState, FloatArray, InputError, Policy
 from gnn_branching.policy import load_policy
 from gnn_branching.solver.compare import agreement_along_tree, compare_scores
 from gnn_branching.solver.problem import read_problem

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray
+from gnn_branching.contracts import FEATURE_SCHEMA, BranchingState, CandidateSet, FloatArray
 from gnn_branching.dataset.data import collate
 from gnn_branching.dataset.source import seen_as
 from gnn_branching.dataset.synthetic import random_source
-from gnn_branching.feature_schema import FEATURE_SCHEMA
 from gnn_branching.subproblem import View
 from gnn_branching.training.losses import cross_entropy
 from gnn_branching.training.metrics import TOP, accuracy_from_hits, best_ranks, n_hits, policy_accuracy

@@ -8,6 +8,7 @@ from gnn_branching.config import Graph, ModelConfig
 from gnn_branching.contracts import Sample
 from gnn_branching.dataset.data import BranchingData, collate
 from gnn_branching.dataset.synthetic import random_sample
+from gnn_branching.feature_schema import VARIABLE_FEATURES
 from gnn_branching.model.network import BipartiteGCNN
 
 
@@ -37,7 +38,7 @@ class FractionNetwork(nn.Module):
     def forward(
         self, rows: Tensor, indptr: Tensor, indices: Tensor, values: Tensor, variables: Tensor, candidates: Tensor
     ) -> Tensor:
-        return self.weight * variables[candidates, 9]
+        return self.weight * variables[candidates, VARIABLE_FEATURES.index("solution_frac")]
 
 
 def weights(network: nn.Module) -> dict[str, Tensor]:

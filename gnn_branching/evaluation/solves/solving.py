@@ -5,19 +5,11 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import numpy as np
-
-from gnn_branching.contracts import BranchingState, InputError, Policy, RuleStatistics, SolveFigures, SolveStatus
-from gnn_branching.edges import Edges
+from gnn_branching.contracts import InputError, Policy, RuleStatistics, SolveFigures, SolveStatus
 from gnn_branching.evaluation.solves.leavings import PolicyAgreement, write_agreement
 from gnn_branching.evaluation.solves.plan import SolveJob
 from gnn_branching.evaluation.solves.trees import write_tree
-from gnn_branching.feature_schema import (
-    N_KHALIL_FEATURES,
-    ROW_FEATURES,
-    SEARCH_FEATURES,
-    VARIABLE_FEATURES,
-)
+from gnn_branching.feature_schema import made_up_state
 from gnn_branching.solver.compare import agreement_along_tree
 from gnn_branching.solver.settings import SolveLimits
 from gnn_branching.solver.solve import prepare_solve, solve_instance
@@ -115,19 +107,6 @@ def solve_limits(job: SolveJob) -> SolveLimits:
 
 def warm_up(policy: Policy) -> None:
     """Score a made-up tree node a few times, so that compiling and first allocations are not timed."""
-    state = _made_up_state(n_rows=20, n_variables=30, n_edges=80, n_candidates=10)
+    state = made_up_state(policy.feature_schema)
     for _ in range(N_WARM_UP_CALLS):
         policy.scores(state)
-
-
-def _made_up_state(*, n_rows: int, n_variables: int, n_edges: int, n_candidates: int) -> BranchingState:
-    rng = np.random.default_rng(0)
-    rows = rng.integers(n_rows, size=n_edges)
-    return BranchingState(
-        row_features=rng.random((n_rows, len(ROW_FEATURES))),
-        variable_features=rng.random((n_variables, len(VARIABLE_FEATURES))),
-        edges=Edges.from_pairs(rows, rng.integers(n_variables, size=n_edges), rng.random(n_edges), n_rows),
-        candidates=np.arange(n_candidates, dtype=np.int64),
-        candidate_features=rng.random((n_candidates, N_KHALIL_FEATURES)),
-        search_features=rng.random((n_candidates, len(SEARCH_FEATURES))),
-    )
