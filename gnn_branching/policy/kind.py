@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gnn_branching.config import ExperimentConfig, ModelConfig
 from gnn_branching.contracts import InputError, Policy
@@ -41,6 +41,14 @@ class LoadedPolicy(Policy, Protocol):
 
     def warm_up(self) -> None:
         """Load and compile whatever the first decision needs."""
+        ...
+
+    def apply_recipe(self, model: Any) -> None:
+        """Give a PySCIPOpt model the settings that the policy was proven with.
+
+        Raises:
+            InputError: If there are none, or this SCIP does not take them.
+        """
         ...
 
 

@@ -65,7 +65,8 @@ def with_recipe(spec: PolicySpec, owner: str, *, name: str) -> PolicySpec:
             else:
                 spec = replace(spec, preset=recipe.rule)
     fingerprint = spec.fingerprint + file_sha256(file)[:16]
-    return replace(spec, name=name, recipe=str(file.resolve()), fingerprint=fingerprint)
+    rule = "" if spec.is_learned else spec.scip_rule
+    return replace(spec, name=name, rule=rule, recipe=str(file.resolve()), fingerprint=fingerprint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +87,8 @@ class Competitors:
 def parse_competitors(policies: Sequence[str], settings: Sequence[str]) -> Competitors:
     """Read competitors and settings, where ``recipe`` stands for what each policy's own folder says.
 
-    Policies under their recipes are compared with SCIP as it comes. Without settings, policies with a recipe solve
-    under it, and where there is none, all solve under ``paper``.
+    Policies under their recipes are compared with SCIP under its default settings. Without settings, policies with a
+    recipe solve under it, and where there is none, all solve under ``paper``.
 
     Raises:
         InputError: If a competitor makes no sense, or recipes are asked for and there are none.
@@ -108,7 +109,9 @@ def parse_competitors(policies: Sequence[str], settings: Sequence[str]) -> Compe
         return Competitors(specs=specs, settings=tuple(settings))
     if not cooked and not any(spec.recipe for spec in specs):
         return Competitors(specs=specs, settings=("paper",))
-    notices = tuple(f"note: {spec.source} solves under its recipe, and SCIP as it comes" for spec in cooked)
+    notices = tuple(
+        f"note: {spec.source} solves under its recipe, and SCIP under its default settings" for spec in cooked
+    )
     plain = tuple(spec for spec in specs if spec.recipe or not has_recipe(spec))
     return Competitors(specs=(*plain, *cooked), settings=(SCIP_SETTINGS,), notices=notices)
 
