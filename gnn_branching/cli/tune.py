@@ -23,6 +23,7 @@ def tune(
     instances: Path | None = None,
     budget: str = "30m",
     out: Path | None = None,
+    trials: int = 0,
     time_limit: float | None = None,
     executor: ExecutorName = "local",
     ray_address: RayAddress = None,
@@ -52,6 +53,8 @@ def tune(
         Wall time for all of it, such as `30m` or `2h`.
     out
         Run folder: gets `search/`, `proof/` with a report, and `recipe.set`. `runs/tune-POLICY` by default.
+    trials
+        Settings to try at most; 0 for as many as the budget allows.
     time_limit
         Seconds per solve; by default what the budget allows.
     """
@@ -80,6 +83,7 @@ def tune(
             folder,
             seconds=seconds,
             time_limit_seconds=time_limit,
+            most_trials=trials,
             runner=RunnerOptions(n_workers=workers or 0, executor=remote),
             seed=seed,
             on_trial=on_trial,

@@ -64,6 +64,7 @@ def accelerate(
     executor: Executor | None = None,
     runner: RunnerOptions | None = None,
     overrides: Sequence[str] = (),
+    most_trials: int = 0,
     progress: Progress | None = None,
 ) -> Acceleration:
     """Find out how to solve a folder of models fastest, within a time; goes on where it stopped.
@@ -78,6 +79,7 @@ def accelerate(
         executor: Where samples are collected.
         runner: Where solves run.
         overrides: Of the training's configuration, ``section.key=value``.
+        most_trials: Settings to try at most in each search; 0 for as many as the time allows.
         progress: Told what is being done.
 
     Raises:
@@ -97,6 +99,7 @@ def accelerate(
                 ledger=ledger,
                 executor=executor,
                 runner=runner,
+                most_trials=most_trials,
                 progress=progress or Progress(),
             )
             return job.run()
@@ -112,6 +115,7 @@ class _Job:
     ledger: Ledger
     executor: Executor | None
     runner: RunnerOptions | None
+    most_trials: int
     progress: Progress
 
     def run(self) -> Acceleration:
@@ -165,6 +169,7 @@ class _Job:
                 self.folder,
                 seconds=seconds,
                 limits=limits,
+                most_trials=self.most_trials,
                 runner=self.runner,
                 on_trial=self.progress.trial,
             )

@@ -108,6 +108,7 @@ def tune(
     *,
     seconds: float,
     time_limit_seconds: float | None = None,
+    most_trials: int = 0,
     others: Sequence[PolicySpec] = (),
     runner: RunnerOptions | None = None,
     seed: int = 0,
@@ -123,6 +124,7 @@ def tune(
         folder: Gets ``search/``, ``proof/`` (a report) and ``recipe.set``.
         seconds: Wall time for all of it.
         time_limit_seconds: For each solve; by default what the time allows.
+        most_trials: Settings to try at most; 0 for as many as the time allows.
         others: Further competitors in the proof.
         runner: Where solves run; this machine's cores by default.
         seed: Of the search.
@@ -141,6 +143,7 @@ def tune(
         folder,
         seconds=SEARCH_SHARE * seconds,
         limits=limits,
+        most_trials=most_trials,
         runner=runner,
         seed=seed,
         on_trial=on_trial,
@@ -175,6 +178,7 @@ def search_for(
     *,
     seconds: float,
     limits: ResourceLimits,
+    most_trials: int = 0,
     runner: RunnerOptions | None = None,
     seed: int = 0,
     on_trial: Callable[[Trial], None] = lambda trial: None,
@@ -198,6 +202,7 @@ def search_for(
         finals=pairs_of(instances, N_RACE + N_FINALS)[len(race) :],
         limits=limits,
         seconds=seconds,
+        most_trials=most_trials,
         seed=seed,
         runner=runner or RunnerOptions(),
         on_trial=on_trial,

@@ -1,0 +1,174 @@
+"""Tuning and accelerating, with real policies, searches and proofs; small."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("optuna")
+
+from gnn_branching.cli import main
+from gnn_branching.contracts import SolveFigures
+from gnn_branching.evaluation.solves import solving
+from gnn_branching.evaluation.solves.plan import SolveJob
+from gnn_branching.evaluation.solves.runner import RunnerOptions
+from gnn_branching.pipeline import (
+    Budget,
+    Progress,
+    accelerate,
+    acceleration_figures,
+    pools_for,
+    sentence,
+    to_markdown,
+    tune,
+)
+from gnn_branching.policy.card import read_card
+from gnn_branching.policy.folder import recipe_file
+from gnn_branching.policy.load import find_folder
+from gnn_branching.run_folder import RunFolder
+from gnn_branching.solver.ecole_module import write_generated
+
+HARDER = {"n_rows": 300, "n_cols": 500, "density": 0.06, "max_coef": 100}
+N_MODELS = 12
+
+
+def steady(job: SolveJob) -> SolveFigures:
+    """Take a time that says which settings were used, whatever else the machine does."""
+    figures = solving.solve_job(job)
+    settings = job.policy.recipe or job.settings
+    text = Path(settings).read_text() if Path(settings).is_file() else ""
+    seconds = 4.0 if "heuristics/rens/freq = -1" in text else 10.0
+    return replace(figures, wall_seconds=seconds, cpu_seconds=seconds)
+
+
+STEADY = RunnerOptions(n_workers=2, target="tests.pipeline.test_tune:steady")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("own") / "models"
+    folder.mkdir()
+    for seed in range(N_MODELS):
+        write_generated("SetCover", HARDER, seed, folder / f"model-{seed:02d}.lp")
+    return folder
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    folder = tmp_path / "mine"
+    shutil.copytree(find_folder("set-cover"), folder)
+    return folder
+
+
+def test_a_recipe_is_found_proven_and_kept(models: Path, policy: Path, tmp_path: Path) -> None:
+    folder = RunFolder(path=tmp_path / "run")
+    pools = pools_for(str(policy), folder, family=None, size=None, instances=models)
+    assert not {file.sha256 for file in pools.search} & {file.sha256 for file in pools.proof}
+    tuning = tune(str(policy), pools, folder, seconds=3600.0, most_trials=3, runner=STEADY)
+    assert tuning.recipe is not None
+    assert tuning.against_untouched.time_ratio == pytest.approx(4 / 10)
+    assert tuning.against_start.verdict == "faster"
+    card = read_card(policy)
+    assert card.recipe == tuning.recipe
+    assert recipe_file(policy).read_bytes() == tuning.parameters.read_bytes() == folder.recipe.read_bytes()
+    proven = {
+        Path(json.loads(path.read_text())["record"]["instance"]).name for path in (folder.proof / "rows").iterdir()
+    }
+    assert proven <= {Path(file.path).name for file in pools.proof}
+    assert (folder.proof / "report.html").is_file()
+
+
+def test_a_rule_of_scip_has_its_settings_in_the_run(models: Path, tmp_path: Path) -> None:
+    folder = RunFolder(path=tmp_path / "run")
+    pools = pools_for("relpscost", folder, family=None, size=None, instances=models)
+    tuning = tune("relpscost", pools, folder, seconds=3600.0, most_trials=3, runner=STEADY)
+    assert {trial.rule for trial in tuning.found.trials} <= {"relpscost", "pscost"}
+    assert folder.recipe.is_file()
+    figures = json.loads((folder.path / "tuning.json").read_text())
+    assert figures["verdict"] == tuning.against_untouched.verdict
+
+
+def test_from_a_folder_to_a_verdict_however_often_it_is_killed(models: Path, tmp_path: Path) -> None:
+    folder = RunFolder(path=tmp_path / "run")
+    quick = ["collection.expert_probability=0.5", "training.n_epochs=2", "model.hidden_size=16"]
+
+    class KilledError(Exception):
+        pass
+
+    def kill(*_: object) -> None:
+        raise KilledError
+
+    job = partial(
+        accelerate, models, folder, budget=Budget(seconds=240.0), runner=STEADY, overrides=quick, most_trials=3
+    )
+    with pytest.raises(KilledError):
+        job(progress=Progress(trial=kill))
+    trained = (folder.policy / "card.json").stat().st_mtime_ns
+    used = json.loads((folder.path / "time.json").read_text())["seconds"]
+    steps: list[str] = []
+    progress = Progress(step=lambda text, seconds: steps.append(text))
+    done = job(progress=progress)
+    assert done.seconds > used
+    assert steps == [
+        "samples and training",
+        "settings for the policy",
+        "settings for SCIP's own rules",
+        "proof on models held back",
+    ]
+    assert {line.name for line in done.lines} >= {"policy", "policy, tuned", "SCIP, tuned"}
+    assert done.best is not None
+    assert done.best.verdict.time_ratio == pytest.approx(4 / 10)
+    assert "0.40" in sentence(done)
+    assert done.command == f"gnn-branching solve MODEL --policy {folder.policy}"
+    assert (folder.path / "verdict.md").read_text() == to_markdown(done)
+    card = read_card(folder.policy)
+    assert card.recipe is not None
+    assert card.verdict is not None
+    assert (folder.policy / "card.json").stat().st_mtime_ns != trained
+    figures = acceleration_figures(done)
+    assert figures["verdict"] == "faster"
+    assert figures["time_ratio"] == pytest.approx(4 / 10)
+    assert job().best == done.best
+
+
+def test_models_that_are_solved_at_once(small_instances: Mapping[str, list[Path]], tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    for path in small_instances["combinatorial-auction"]:
+        shutil.copy(path, models)
+    figures = tmp_path / "figures.json"
+    command = ["accelerate", str(models), "--budget", "40s", "--out", str(tmp_path / "run"), "--json", str(figures)]
+    assert main(command) == 0
+    values = json.loads(figures.read_text())
+    assert values["verdict"] in ("no-difference", "faster", "slower")
+    assert "Verdict" in (tmp_path / "run" / "verdict.md").read_text()
+
+
+def test_what_cannot_be_tuned_is_refused(
+    models: Path, small_instances: Mapping[str, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refusal(*arguments: str | Path) -> str:
+        capsys.readouterr()
+        assert main([str(argument) for argument in arguments]) == 2
+        return capsys.readouterr().err
+
+    run = ["--out", str(tmp_path / "run")]
+    assert "give either --family NAME or --instances FOLDER" in refusal("tune", "set-cover", *run)
+    assert "is no time" in refusal("tune", "set-cover", "--family", "set-cover", "--budget", "soon", *run)
+    assert "neither a folder nor one of" in refusal("tune", "nobody", "--instances", models, *run)
+    assert "too small to find anything out" in refusal("accelerate", models, "--budget", "5s", *run)
+    assert "does not exist" in refusal("accelerate", tmp_path / "nothing", *run)
+    (tmp_path / "one").mkdir()
+    shutil.copy(next(models.iterdir()), tmp_path / "one")
+    assert refusal("accelerate", tmp_path / "one", *run).count("\n") == 1
+    mixed = tmp_path / "mixed"
+    shutil.copytree(models, mixed)
+    for path in small_instances["capacitated-facility-location"]:
+        shutil.copy(path, mixed)
+    assert refusal("accelerate", mixed, "--budget", "1m", *run).count("\n") == 1
