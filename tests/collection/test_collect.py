@@ -148,6 +148,7 @@ def test_a_dataset_of_before_the_search_features_goes_on_without_them(tmp_path: 
     path = tmp_path / "d" / DESCRIPTION_NAME
     described = json.loads(path.read_text())
     del described["recipe"]["collection"]["search_features"]
+    del described["recipe"]["collection"]["schema"]
     path.write_text(json.dumps(described))
     collect_dataset(without, instances, tmp_path / "d", executor, sampler=toy_sampler)
     with pytest.raises(InputError, match=r"another recipe \(collection\.search_features is False there, True asked\)"):
