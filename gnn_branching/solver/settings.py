@@ -19,7 +19,7 @@ ParameterValue = bool | int | float | str
 
 NAMED_SETTINGS: Mapping[str, Mapping[str, ParameterValue]] = MappingProxyType(
     {
-        # Gasse et al. 2019, section 5.1: no cuts below the root, no restarts, everything else as SCIP comes.
+        # Gasse et al. 2019, section 5.1: no cuts below the root, no restarts; otherwise SCIP's default settings.
         "paper": MappingProxyType(
             {"separating/maxrounds": 0, "presolving/maxrestarts": 0, "randomization/permutevars": True}
         ),
