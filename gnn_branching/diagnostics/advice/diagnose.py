@@ -15,15 +15,15 @@ from torch import Tensor
 from gnn_branching.contracts import InputError, Sample
 from gnn_branching.diagnostics.advice import recommendations as advise
 from gnn_branching.diagnostics.advice.picture import Curve, Panel, draw
-from gnn_branching.diagnostics.measures.finding import Finding
+from gnn_branching.diagnostics.advice.story import layer_panels, series, story_panels
+from gnn_branching.diagnostics.measures.finding import Finding, Verdict
 from gnn_branching.diagnostics.measures.forecast import LEAST_EPOCHS, BackTest, back_test, forecast
 from gnn_branching.diagnostics.measures.irreducible import IrreducibleLoss, candidate_colours, irreducible_loss
 from gnn_branching.diagnostics.measures.measurement import DropoutPlace, Measurement, measure
 from gnn_branching.diagnostics.measures.probe import Probe
 from gnn_branching.diagnostics.rates.learning_rate import momentum_ceiling
-from gnn_branching.diagnostics.tracking.budget import ProbeKind
 from gnn_branching.diagnostics.tracking.early_stop import PlStarRule, stopping_epoch
-from gnn_branching.diagnostics.tracking.tracker import ProbeRecord
+from gnn_branching.diagnostics.tracking.tracker import ProbeKind, ProbeRecord
 
 TARGET_SHARE = 0.9
 """The forecast aims at this share of the excess loss seen last."""
@@ -145,7 +145,7 @@ class Diagnosis:
 
 
 def diagnose(run: DiagnosableRun, out: Path, *, epsilon: float = DEFAULT_EPSILON, exact: bool = False) -> Diagnosis:
-    """Measure a run and write ``diagnosis.json``, ``diagnosis.md`` and three pictures into ``out``.
+    """Measure a run and write ``diagnosis.json``, ``diagnosis.md`` and pictures into ``out``.
 
     Args:
         run: The run.
@@ -195,7 +195,8 @@ def _advice(
     epsilon: float,
 ) -> tuple[advise.Advice, ...]:
     end, valid_losses = found.end, [epoch.valid_loss for epoch in run.history]
-    gradients = [probe for probe in run.probes if probe.kind == ProbeKind.GRADIENT]
+    ends = [probe for probe in run.probes if probe.kind == ProbeKind.EPOCH_END]
+    gradients = ends or [probe for probe in run.probes if "mu" in probe.values]
     sharpness = end.hessian.value if end.hessian.is_reliable else math.nan
     stopped = stopping_epoch(PlStarRule(epsilon=epsilon), gradients, valid_losses)
     items = [
@@ -225,14 +226,8 @@ def generalisation_gap(history: Sequence[Epoch]) -> float:
     return history[-1].valid_loss / history[-1].train_loss - 1.0 if history else math.nan
 
 
-PICTURES = ("training.png", "kernel.png", "interpolation.png")
-"""Pictures of a report."""
-TRACKED = {
-    "mu": "local PL ratio μ",
-    "hessian_lambda_max": "sharpness λmax(H)",
-    "kernel_lambda_max": "λmax of the tangent kernel",
-}
-"""Tracked numbers that are drawn."""
+PICTURES = ("pl-star.png", "training.png", "layers.png", "kernel.png", "interpolation.png")
+"""Pictures of a report, the one to look at first first."""
 
 
 def _write(diagnosis: Diagnosis, run: DiagnosableRun, out: Path) -> None:
@@ -246,6 +241,8 @@ def _write(diagnosis: Diagnosis, run: DiagnosableRun, out: Path) -> None:
     }
     (out / "diagnosis.json").write_text(json.dumps(_finite(document), indent=1) + "\n", encoding="utf-8")
     (out / "diagnosis.md").write_text(_markdown(diagnosis), encoding="utf-8")
+    draw(story_panels(run.probes), out / "pl-star.png", n_columns=2)
+    draw(layer_panels(run.probes), out / "layers.png")
     draw(_training_panels(run, diagnosis.floor.floor), out / "training.png")
     draw(_kernel_panels(diagnosis.measurement), out / "kernel.png")
     draw(_path_panels(diagnosis.measurement), out / "interpolation.png")
@@ -290,7 +287,10 @@ def _markdown(diagnosis: Diagnosis) -> str:
         lines.append(f"- **{item.topic}**: {item.recommendation}. Measured: {item.measured}.")
         lines.append(f"  Rests on: {item.assumptions}{met}.{record}")
     lines += ["", "## Findings", "", "| finding | value | bound | verdict | what |", "|---|---|---|---|---|"]
-    lines += [f"| {f.name} | {f.value:.4g} | {f.bound:.4g} | {f.verdict} | {f.statement} |" for f in diagnosis.findings]
+    told = [f for f in diagnosis.findings if f.verdict is not Verdict.NOT_APPLICABLE]
+    lines += [f"| {f.name} | {f.value:.4g} | {f.bound:.4g} | {f.verdict} | {f.statement} |" for f in told]
+    silent = [f.name for f in diagnosis.findings if f.verdict is Verdict.NOT_APPLICABLE]
+    lines += ["", f"Not applicable to this training: {', '.join(silent)}."] if silent else []
     lines += ["", "## Numbers", "", "| number | value |", "|---|---|"]
     lines += [f"| {name} | {value:.6g} |" for name, value in numbers(diagnosis.measurement).items()]
     return "\n".join([*lines, "", *(f"![{name}]({name})" for name in PICTURES), ""])
@@ -303,14 +303,11 @@ def _training_panels(run: DiagnosableRun, floor: float) -> list[Panel]:
         Curve(x=epochs, y=[e.valid_loss for e in run.history], label="validation"),
         Curve(x=[1, max(1, len(epochs))], y=[floor, floor], label="floor of the probe", dashed=True),
     ]
-    tracked = []
-    for name, label in TRACKED.items():
-        points = [(p.step, p.values[name]) for p in run.probes if name in p.values]
-        if points:
-            tracked.append(Curve(x=[x for x, _ in points], y=[y for _, y in points], label=label, marked=True))
+    points = [probe for probe in run.probes if probe.kind == ProbeKind.POINT]
+    noise = Curve(x=[p.step for p in points], y=series(points, "noise_scale"), label="", marked=True)
     return [
         Panel(title="Loss", x_label="epoch", y_label="nats", curves=losses),
-        Panel(title="Tracked during training", x_label="step", y_label="", curves=tracked, y_log=bool(tracked)),
+        Panel(title="Noise scale", x_label="step", y_label="samples", curves=[noise], y_log=bool(points)),
     ]
 
 

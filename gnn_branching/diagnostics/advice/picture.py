@@ -55,15 +55,17 @@ class Panel:
     y_limits: tuple[float, float] | None = None
 
 
-def draw(panels: Sequence[Panel], path: Path) -> None:
-    """Draw panels side by side into a PNG file; points that are not finite are left out.
+def draw(panels: Sequence[Panel], path: Path, *, n_columns: int | None = None) -> None:
+    """Draw panels into a PNG file, side by side unless told in how many columns; points not finite are left out.
 
     What is measured is drawn thick and in colour, bounds and predictions dashed, thinner and above it.
     """
-    figure = Figure(figsize=(5.2 * len(panels), 4.0), layout="constrained")
+    width = n_columns or len(panels)
+    height = -(-len(panels) // width)
+    figure = Figure(figsize=(5.2 * width, 4.0 * height), layout="constrained")
     FigureCanvasAgg(figure)
     for position, panel in enumerate(panels, start=1):
-        _draw_panel(figure.add_subplot(1, len(panels), position), panel)
+        _draw_panel(figure.add_subplot(height, width, position), panel)
     figure.savefig(path, dpi=120)
 
 

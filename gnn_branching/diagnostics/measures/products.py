@@ -7,6 +7,7 @@ for every operation that has a double backward.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -55,6 +56,34 @@ def _block_pullback(probe: Probe, block: int, parameters: Tensor, cotangents: Te
             (many,) = torch.autograd.grad(outputs, point, rows, retain_graph=True, is_grads_batched=True)
             pulled.append(many)
     return torch.cat(pulled)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pulled:
+    """Logits, and cotangents that may depend on them times the Jacobian: ``outputs``, (n_outputs,), and ``rows``."""
+
+    outputs: Tensor
+    rows: Tensor
+
+
+def pulled_by_block(probe: Probe, parameters: Tensor, cotangents_of: Callable[[Tensor], Tensor]) -> Pulled:
+    """Run one forward pass per block, and backward passes along cotangents that are told from the logits.
+
+    Args:
+        probe: The network on its batch.
+        parameters: Where.
+        cotangents_of: Maps all logits to a (k, n_outputs) matrix; rows that are 0 on a block cost nothing there.
+    """
+    points = [parameters.detach().requires_grad_(True) for _ in probe.blocks]
+    parts = [probe.block_outputs(block, point) for block, point in enumerate(points)]
+    outputs = torch.cat([part.detach() for part in parts])
+    cotangents = cotangents_of(outputs)
+    rows = parameters.new_zeros(len(cotangents), len(parameters))
+    for point, part, where in zip(points, parts, probe.block_slices, strict=True):
+        own = cotangents[:, where]
+        for index in torch.nonzero(own.any(dim=1)).flatten().tolist():
+            rows[index] += torch.autograd.grad(part, point, own[index], retain_graph=True)[0]
+    return Pulled(outputs=outputs, rows=rows)
 
 
 def jacobian(probe: Probe, parameters: Tensor) -> Tensor:

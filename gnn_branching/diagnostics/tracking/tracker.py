@@ -1,15 +1,19 @@
 """Convergence measured while a network trains, within a share of the training time.
 
 ``diagnostics/convergence.jsonl`` in the run folder gets one JSON object per probe: ``kind``, ``step``, ``epoch``,
-``training_seconds``, ``probe_seconds`` and the measured ``values``. Training is not changed by it.
+``training_seconds``, ``probe_seconds`` and the measured ``values``. Points are evenly spaced over the training, and
+each holds all that is tracked; ``diagnostics/overhead.json`` says what they will cost and what they did. Training is
+not changed by it.
 """
 
 from __future__ import annotations
 
 import json
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import torch
@@ -19,42 +23,35 @@ from torch import Tensor, nn
 from gnn_branching.contracts import Sample
 from gnn_branching.dataset.data import BranchingData
 from gnn_branching.dataset.source import SampleSource
-from gnn_branching.diagnostics.measures.curvature import hessian_top
-from gnn_branching.diagnostics.measures.imitation import imitation_probe, within_memory
+from gnn_branching.diagnostics.measures.glance import Glance, WarmStart, glance
+from gnn_branching.diagnostics.measures.imitation import imitation_probe
+from gnn_branching.diagnostics.measures.layers import dead_unit_share, layer_norms, relative_moves
 from gnn_branching.diagnostics.measures.linearity import kernel_change
-from gnn_branching.diagnostics.measures.noise import noise_scale
 from gnn_branching.diagnostics.measures.polyak import local_ratio
-from gnn_branching.diagnostics.measures.probe import flat_parameters
-from gnn_branching.diagnostics.measures.tangent_kernel import kernel_spectrum, tangent_kernel
-from gnn_branching.diagnostics.tracking.budget import SHARES, UNTRIED_CAUTION, ProbeBudget, ProbeKind
+from gnn_branching.diagnostics.measures.probe import Probe, flat_parameters
+from gnn_branching.diagnostics.tracking.adam import AdamMoments
 from gnn_branching.diagnostics.tracking.early_stop import PlStarRule
+from gnn_branching.diagnostics.tracking.schedule import FREE_SECONDS, LEAST_SAMPLES, TrackingPlan, plan_tracking
 from gnn_branching.run_folder import RunFolder
 from gnn_branching.training.records import Callback, EpochRecord, StepRecord, TrainingPlan, TrainingResult
 
 DEFAULT_SHARE = 0.05
 """Most probe time over training time."""
-PROBES_PER_EPOCH = 4
-"""At most this many probes of a kind in an epoch, however cheap."""
-SMALL_N_SAMPLES = 6
-"""Kernel and sharpness are tracked on at most so many of the probe's samples."""
-LEAST_N_SAMPLES = 8
-"""Gradients are tracked on at least so many, if there are."""
-WANTED_GRADIENTS, WANTED_SHARPNESSES = 12, 3
-"""In a short training the probes shrink until the budget covers so many."""
-FIRST_GUESS: Mapping[ProbeKind, float] = {
-    ProbeKind.GRADIENT: 1.0,
-    ProbeKind.NOISE: 2.0,
-    ProbeKind.CURVATURE: 40.0,
-    ProbeKind.KERNEL: 0.6,
-}
-"""Expected cost of a probe before its first, in gradients of its samples; of the kernel per output, in a sample's."""
-N_LANCZOS = 6
-"""Lanczos vectors of a tracked sharpness, which starts at the last one's vector."""
-TRACKING_TOLERANCE = 1e-2
-"""Relative accuracy of the tracked sharpness."""
+N_TIMED_STEPS = 3
+"""Steps that are timed, after a first one that compiles, before the cost of tracking is known."""
+OVERDRAFT = 1.5
+"""A point is left out while points took more than this many times their share: the steps turned out faster."""
+OVERHEAD_FILE = "overhead.json"
 
 ScalarWriter = Callable[[str, float, int], None]
 """Takes a name, a value and a step, as ``SummaryWriter.add_scalar`` does."""
+
+
+class ProbeKind(StrEnum):
+    """What is measured when."""
+
+    POINT = "point"
+    EPOCH_END = "epoch-end"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +64,7 @@ class ProbeRecord:
         epoch: Epoch it fell into, from 1.
         training_seconds: Wall time of this process's training so far, probes left out.
         probe_seconds: Wall time of this probe.
-        values: Measured numbers by name; never NaN or infinite.
+        values: Measured numbers by name; never NaN or infinite. What could not be measured reliably is missing.
     """
 
     kind: str
@@ -82,11 +79,11 @@ class ConvergenceTracker(Callback):
     """Probes a training within a share of its time.
 
     Args:
-        samples: Fixed probe samples; see :func:`probe_samples`.
+        samples: Probe samples, of which as many are used as the share pays for; see :func:`probe_samples`.
         loss: Name of the training loss.
-        share: Most probe time over training time.
+        share: Most probe time over training time, unless it is below ``FREE_SECONDS`` in all.
         on_scalar: Takes every measured number; writes TensorBoard events beside the training's own if None.
-        stop_rule: Decides in :attr:`stop_reason`; never if None.
+        stop_rule: Decides in :attr:`stop_reason`; it sees all samples at the end of every epoch. Never if None.
         clock: Monotonic seconds, by which the share is kept.
     """
 
@@ -113,88 +110,141 @@ class ConvergenceTracker(Callback):
     @property
     def overhead(self) -> float:
         """Probe time over training time in this process so far."""
-        return self._budget.overhead
+        return self._spent / max(self._training_seconds, 1e-9)
+
+    @property
+    def _training_seconds(self) -> float:
+        return self._clock() - self._began - self._spent
 
     def on_start(self, network: nn.Module, plan: TrainingPlan) -> None:
-        """Freeze the probe, and remember the weights at the very start."""
-        self._folder = RunFolder(path=plan.run_folder).diagnostics
+        """Remember the weights at the very start, and what an interrupted training tracked."""
+        folder = RunFolder(path=plan.run_folder)
+        self._folder, self._path = folder.diagnostics, folder.convergence
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._path = RunFolder(path=plan.run_folder).convergence
         self._records = [r for r in read_probes(self._path) if r.step <= plan.first_step]
         self._path.write_text("".join(_line(record) for record in self._records), encoding="utf-8")
-        n_large, n_small = probe_sizes(plan, len(self._samples), self._share)
-        self._probe = imitation_probe(network, probe_samples(self._samples, n_large), self._loss)
-        self._small_probe = imitation_probe(
-            network, within_memory(probe_samples(self._samples, n_small), network), self._loss
-        )
-        self._initial = _remember_initial(self._folder / "initial.safetensors", network, plan.first_step)
-        self._every = max(1, plan.n_batches_per_epoch // PROBES_PER_EPOCH)
-        self._due = dict.fromkeys(ProbeKind, plan.first_step + self._every)
-        self._first_step = plan.first_step
-        self._top: Tensor | None = None
-        self._first_kernel: Tensor | None = None
-        self._n_batches_per_epoch = plan.n_batches_per_epoch
+        self._initial = _remember_initial(folder.initial_weights, network, plan.first_step)
+        self._training = plan
+        self._tracking = _planned_before(self._folder) if plan.first_step else None
+        self._moments = AdamMoments()
+        self._start: WarmStart | None = None
+        self._probe: Probe | None = None
+        self._stop_probe = imitation_probe(network, self._samples, self._loss) if self._stop_rule else None
+        self._step_times: list[float] = []
         for past in plan.history if self._stop_rule is not None else ():
             self._ask_stop_rule(past.step, past.valid_loss)
         if self._on_scalar is None:
             self._open_events(plan)
-        self._budget = ProbeBudget(self._share, self._clock)
+        self._began, self._spent = self._clock(), 0.0
 
     def on_step(self, network: nn.Module, batch: BranchingData, record: StepRecord) -> None:
-        """Run the probes that are due and affordable."""
-        for kind in ProbeKind:
-            if record.step >= self._due[kind] and self._budget.affords(kind, self._guess(kind, batch, record)):
-                self._due[kind] = record.step + self._every
-                self._run(kind, network, step=record.step, epoch=record.epoch)
+        """Run the point that is due, once a few steps were timed."""
+        arrived = self._clock()
+        self._moments.update(network)
+        self._spent += self._clock() - arrived
+        n_steps = self._training.n_epochs * self._training.n_batches_per_epoch
+        if self._tracking is None:
+            self._step_times.append(arrived)
+            if len(self._step_times) <= N_TIMED_STEPS and record.step < n_steps:
+                return
+            self._charged(lambda: self._make_plan(network, record), record, ProbeKind.POINT, step=0)
+        assert self._tracking is not None
+        overdrawn = self.overhead > OVERDRAFT * self._share and self._spent > FREE_SECONDS
+        if self._tracking.is_due(record.step) and not overdrawn:
+            self._charged(lambda: self._point(network, record), record, ProbeKind.POINT)
 
     def on_epoch(self, network: nn.Module, record: EpochRecord) -> None:
-        """Ask the stop rule, which sees the gradient at the end of every epoch, whatever the budget says."""
-        if self._stop_rule is None:
+        """Ask the stop rule, which sees the gradient at the end of every epoch, whatever the share says."""
+        probe = self._stop_probe
+        if probe is None:
             return
-        if not self._epoch_ends(record.step) or self._epoch_ends(record.step)[-1].step < record.step:
-            self._run(ProbeKind.GRADIENT, network, step=record.step, epoch=record.epoch)
+        step = StepRecord(step=record.step, epoch=record.epoch, loss=0.0, gradient_norm=0.0, learning_rate=0.0)
+        self._charged(lambda: _gradient(probe, flat_parameters(network)), step, ProbeKind.EPOCH_END)
         self._ask_stop_rule(record.step, record.valid_loss)
 
     def on_end(self, network: nn.Module, result: TrainingResult) -> None:
-        """Write the measured overhead beside the probes."""
-        summary = {
-            "overhead": self._budget.overhead,
-            "probe_seconds": self._budget.spent_seconds,
-            "training_seconds": self._budget.training_seconds,
+        """Write the measured overhead beside the expected."""
+        measured = {
+            "overhead": self.overhead,
+            "probe_seconds": self._spent,
+            "training_seconds": self._training_seconds,
             "n_probes": len(self._records),
         }
-        (self._folder / "overhead.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+        self._write_overhead(measured)
 
     def close(self) -> None:
         """Close the event file."""
         self._close()
 
-    def _guess(self, kind: ProbeKind, batch: BranchingData, record: StepRecord) -> float:
-        """Guess the cost of a probe that was never tried from the gradient probe's, or from a training step's."""
-        step_seconds = self._budget.training_seconds / (record.step - self._first_step)
-        gradient = UNTRIED_CAUTION * step_seconds * self._probe.n_samples / batch.n_samples
-        gradient = self._budget.last_seconds(ProbeKind.GRADIENT) or gradient
-        each = FIRST_GUESS[kind] * gradient / self._probe.n_samples
-        if kind is ProbeKind.KERNEL:
-            return each * self._small_probe.n_outputs
-        probe = self._small_probe if kind is ProbeKind.CURVATURE else self._probe
-        return each * probe.n_samples
+    def _make_plan(self, network: nn.Module, record: StepRecord) -> dict[str, float]:
+        """Time a point on few samples, plan the rest, and measure the start."""
+        gaps = [after - before for before, after in zip(self._step_times, self._step_times[1:], strict=False)]
+        plan, few = self._training, probe_samples(self._samples, LEAST_SAMPLES)
+        probe, weights = imitation_probe(network, few, self._loss), flat_parameters(network)
+        warm = self._glance(probe, weights, None)
+        before = self._clock()
+        self._glance(probe, weights, warm.next_start)
+        dead_unit_share(probe, weights)
+        self._tracking = plan_tracking(
+            n_steps=plan.n_epochs * plan.n_batches_per_epoch,
+            n_batches_per_epoch=plan.n_batches_per_epoch,
+            step_seconds=statistics.median(gaps) if gaps else self._training_seconds / record.step,
+            sample_seconds=(self._clock() - before) / len(few),
+            share=self._share,
+            n_available=len(self._samples),
+        )
+        self._write_overhead({})
+        return self._values(network, self._initial, record)
 
-    def _run(self, kind: ProbeKind, network: nn.Module, *, step: int, epoch: int) -> None:
-        measure = {
-            ProbeKind.GRADIENT: self._gradient,
-            ProbeKind.NOISE: self._noise,
-            ProbeKind.CURVATURE: self._curvature,
-            ProbeKind.KERNEL: self._kernel,
+    def _point(self, network: nn.Module, record: StepRecord) -> dict[str, float]:
+        return self._values(network, flat_parameters(network), record)
+
+    def _glance(self, probe: Probe, weights: Tensor, start: WarmStart | None) -> Glance:
+        return glance(probe, weights, start=start, inverse_diagonal=self._moments.inverse_diagonal())
+
+    def _values(self, network: nn.Module, weights: Tensor, record: StepRecord) -> dict[str, float]:
+        assert self._tracking is not None
+        if self._probe is None:
+            chosen = probe_samples(self._samples, self._tracking.n_samples)
+            self._probe = imitation_probe(network, chosen, self._loss)
+            self._first_kernel = glance(self._probe, self._initial, n_products=1).kernel
+        seen = self._glance(self._probe, weights, self._start)
+        self._start = seen.next_start
+        values = {
+            **_ratio_values(seen),
+            **_kernel_values(seen),
+            "distance": float((weights - self._initial).norm()),
+            "kernel_change": kernel_change(self._first_kernel, seen.kernel) if len(seen.kernel) else float("nan"),
+            "learning_rate": record.learning_rate,
+            "dead_unit_share": dead_unit_share(self._probe, weights),
         }
-        with self._budget.charge(kind):
-            values = measure[kind](flat_parameters(network))
+        if seen.hessian.is_reliable:
+            values["hessian_lambda_max"] = seen.hessian.value
+        if seen.preconditioned is not None and seen.preconditioned.is_reliable:
+            values["preconditioned_lambda_max"] = seen.preconditioned.value
+            values["stability"] = self._moments.stability(record.learning_rate, seen.preconditioned.value)
+        moves = relative_moves(self._probe.network, self._initial, weights)
+        slopes = layer_norms(self._probe.network, seen.gradient)
+        return (
+            values
+            | {f"move/{layer}": value for layer, value in moves.items()}
+            | {f"layer_gradient/{layer}": value for layer, value in slopes.items()}
+        )
+
+    def _charged(
+        self, measure: Callable[[], Mapping[str, float]], record: StepRecord, kind: ProbeKind, step: int | None = None
+    ) -> None:
+        """Measure, charge the wall time, and write the line."""
+        before = self._clock()
+        values = measure()
+        seconds = self._clock() - before
+        self._spent += seconds
         line = ProbeRecord(
             kind=kind,
-            step=step,
-            epoch=epoch,
-            training_seconds=self._budget.training_seconds,
-            probe_seconds=self._budget.last_seconds(kind) or 0.0,
+            step=record.step if step is None else step,
+            epoch=record.epoch,
+            training_seconds=self._training_seconds,
+            probe_seconds=seconds,
             values={name: value for name, value in values.items() if abs(value) < float("inf")},
         )
         self._records.append(line)
@@ -202,58 +252,18 @@ class ConvergenceTracker(Callback):
             file.write(_line(line))
         if self._on_scalar is not None:
             for name, value in line.values.items():
-                self._on_scalar(f"convergence/{name}", value, step)
+                self._on_scalar(f"convergence/{name}", value, line.step)
 
-    def _gradient(self, parameters: Tensor) -> dict[str, float]:
-        ratio = local_ratio(self._probe, parameters)
-        return {
-            "probe_loss": ratio.loss,
-            "probe_excess_loss": ratio.excess,
-            "gradient_norm": ratio.gradient_norm,
-            "mu": ratio.mu,
-            "distance": float((parameters - self._initial).norm()),
-        }
-
-    def _noise(self, parameters: Tensor) -> dict[str, float]:
-        scale = noise_scale(self._probe, parameters)
-        return {"noise_scale": scale.value, "noise_scale_low": scale.low, "noise_scale_high": scale.high}
-
-    def _curvature(self, parameters: Tensor) -> dict[str, float]:
-        top = hessian_top(
-            self._small_probe,
-            parameters,
-            start=self._top,
-            tolerance=TRACKING_TOLERANCE,
-            n_vectors=N_LANCZOS,
-            exact=False,
-            may_repeat=False,  # the budget does not allow for it
-        )
-        self._top = top.vector
-        figures = {"hessian_residual": top.residual}
-        return figures | ({"hessian_lambda_max": top.value} if top.is_reliable else {})
-
-    def _kernel(self, parameters: Tensor) -> dict[str, float]:
-        kernel = tangent_kernel(self._small_probe, parameters)
-        self._first_kernel = kernel if self._first_kernel is None else self._first_kernel
-        spectrum = kernel_spectrum(self._small_probe, parameters, kernel)
-        return {
-            "kernel_lambda_max": spectrum.lambda_max,
-            "kernel_lambda_min_positive": spectrum.lambda_min_positive,
-            "kernel_effective_rank": spectrum.effective_rank,
-            "kernel_null_residual_share": spectrum.null_residual_share,
-            "kernel_low_residual_share": spectrum.low_residual_share,
-            "kernel_change_since_first_probe": kernel_change(self._first_kernel, kernel),
-        }
+    def _write_overhead(self, measured: Mapping[str, float]) -> None:
+        plan = self._tracking
+        planned = {"plan": asdict(plan), "expected_share": plan.expected_share} if plan is not None else {}
+        text = json.dumps({**planned, **measured}, indent=1) + "\n"
+        (self._folder / OVERHEAD_FILE).write_text(text, encoding="utf-8")
 
     def _ask_stop_rule(self, step: int, valid_loss: float) -> None:
         assert self._stop_rule is not None
-        self._stop_reason = self._stop_rule.reason(self._epoch_ends(step), valid_loss)
-
-    def _epoch_ends(self, last_step: int) -> list[ProbeRecord]:
-        """Return the gradient probes at ends of epochs: those in between depend on how fast the machine is."""
-        every = self._n_batches_per_epoch
-        records = (record for record in self._records if record.kind == ProbeKind.GRADIENT)
-        return [record for record in records if record.step % every == 0 and record.step <= last_step]
+        ends = [r for r in self._records if r.kind == ProbeKind.EPOCH_END and r.step <= step]
+        self._stop_reason = self._stop_rule.reason(ends, valid_loss)
 
     def _open_events(self, plan: TrainingPlan) -> None:
         from torch.utils.tensorboard import SummaryWriter  # takes a second to import
@@ -263,17 +273,45 @@ class ConvergenceTracker(Callback):
         self._on_scalar, self._close = writer.add_scalar, writer.close
 
 
-def probe_sizes(plan: TrainingPlan, n_samples: int, share: float) -> tuple[int, int]:
-    """Return on how many samples gradients, and kernel and sharpness, are tracked; fewer in a short training.
+def _gradient(probe: Probe, weights: Tensor) -> dict[str, float]:
+    ratio = local_ratio(probe, weights)
+    return {
+        "probe_loss": ratio.loss,
+        "probe_excess_loss": ratio.excess,
+        "gradient_norm": ratio.gradient_norm,
+        "mu": ratio.mu,
+    }
 
-    Both follow from the plan alone, so that a training that goes on keeps its probes.
-    """
-    # Sample gradients that the budget buys: an epoch goes through the training samples about once.
-    bought = share * plan.n_epochs * plan.n_train / UNTRIED_CAUTION
-    large = SHARES[ProbeKind.GRADIENT] * bought / WANTED_GRADIENTS
-    small = SHARES[ProbeKind.CURVATURE] * bought / (WANTED_SHARPNESSES * FIRST_GUESS[ProbeKind.CURVATURE])
-    n_large = min(n_samples, max(LEAST_N_SAMPLES, int(large)))
-    return n_large, min(n_samples, SMALL_N_SAMPLES, max(1, int(small)))
+
+def _ratio_values(seen: Glance) -> dict[str, float]:
+    return {
+        "probe_loss": seen.ratio.loss,
+        "probe_excess_loss": seen.ratio.excess,
+        "gradient_norm": seen.ratio.gradient_norm,
+        "mu": seen.ratio.mu,
+        "noise_scale": seen.noise.value,
+        "noise_scale_low": seen.noise.low,
+        "noise_scale_high": seen.noise.high,
+        "hessian_residual": seen.hessian.residual,
+    }
+
+
+def _kernel_values(seen: Glance) -> dict[str, float]:
+    return {
+        "kernel_lambda_max": seen.kernel_top.value,
+        "kernel_lambda_max_residual": seen.kernel_top.residual,
+        "kernel_lambda_min_positive": seen.spectrum.lambda_min_positive,
+        "kernel_effective_rank": seen.spectrum.effective_rank,
+        "kernel_alignment": seen.alignment,
+    }
+
+
+def _planned_before(folder: Path) -> TrackingPlan | None:
+    """Return the plan of the training that goes on; None if it was interrupted before there was one."""
+    try:
+        return TrackingPlan(**json.loads((folder / OVERHEAD_FILE).read_text(encoding="utf-8"))["plan"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _nothing() -> None:

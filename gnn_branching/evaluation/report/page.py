@@ -40,13 +40,15 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Part of a section; with a title it can be folded away."""
+    """Part of a section; with a title it can be folded away, and is at first if it says so."""
 
     title: str = ""
     tables: tuple[Table, ...] = ()
     pictures: tuple[Picture, ...] = ()
     facts: tuple[Fact, ...] = ()
     pictures_first: bool = False
+    facts_first: bool = False
+    is_folded: bool = False
 
     @property
     def is_empty(self) -> bool:

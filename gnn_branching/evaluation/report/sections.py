@@ -16,7 +16,7 @@ from gnn_branching.evaluation.report.run_figures import (
     training_curves,
     trees_side_by_side,
 )
-from gnn_branching.evaluation.report.sources import FoundDiagnosis, Sources
+from gnn_branching.evaluation.report.sources import FoundDiagnosis, FoundFinding, Sources
 from gnn_branching.evaluation.report.tables import Cell, Column, Table, Tone, integer, number, words
 from gnn_branching.evaluation.report.theme import png_picture
 from gnn_branching.evaluation.solves.known_optima import instance_stem
@@ -25,6 +25,8 @@ from gnn_branching.evaluation.statistics.branching_agreement import agreement_by
 from gnn_branching.evaluation.statistics.measures import machine_kind, read_versions
 
 MAX_LISTED_BRANCHINGS = 12
+NOT_APPLICABLE = "not_applicable"
+"""Verdict of a bound whose assumptions did not hold; such rows are folded away."""
 
 
 def tree_section(sources: Sources, baseline: str) -> Section:
@@ -87,15 +89,25 @@ def training_section(sources: Sources) -> Section:
 def diagnostics_section(diagnoses: Sequence[FoundDiagnosis]) -> Section:
     """Show each diagnosis: advice, verdicts, pictures."""
     note = "Each compares a measured value with a bound; where assumptions do not hold, it says so and claims nothing."
-    parts = tuple(
-        Part(
-            title=diagnosis.name if len(diagnoses) > 1 else "",
-            tables=(_advice_table(diagnosis, position), _finding_table(diagnosis, position)),
-            pictures=tuple(png_picture(path, name=f"diagnosis{position}-{path.stem}") for path in diagnosis.pictures),
-        )
-        for position, diagnosis in enumerate(diagnoses)
-    )
-    return Section(anchor="diagnostics", title="Diagnostics", note=note, parts=parts)
+    parts: list[Part] = []
+    for position, diagnosis in enumerate(diagnoses):
+        told = [finding for finding in diagnosis.findings if finding.verdict != NOT_APPLICABLE]
+        silent = [finding for finding in diagnosis.findings if finding.verdict == NOT_APPLICABLE]
+        parts += [
+            Part(
+                title=diagnosis.name if len(diagnoses) > 1 else "",
+                tables=(_advice_table(diagnosis, position), _finding_table(diagnosis.name, told, f"{position}")),
+                pictures=tuple(
+                    png_picture(path, name=f"diagnosis{position}-{path.stem}") for path in diagnosis.pictures
+                ),
+            ),
+            Part(
+                title=f"Bounds that do not apply to {diagnosis.name}",
+                is_folded=True,
+                tables=(_finding_table(diagnosis.name, silent, f"{position}-silent"),),
+            ),
+        ]
+    return Section(anchor="diagnostics", title="Diagnostics", note=note, parts=tuple(parts))
 
 
 def _advice_table(diagnosis: FoundDiagnosis, position: int) -> Table:
@@ -117,7 +129,7 @@ def _advice_table(diagnosis: FoundDiagnosis, position: int) -> Table:
     return Table(name=f"advice-{position}", title=f"Advice for {diagnosis.name}", columns=columns, rows=rows)
 
 
-def _finding_table(diagnosis: FoundDiagnosis, position: int) -> Table:
+def _finding_table(name: str, findings: Sequence[FoundFinding], key: str) -> Table:
     tones = {"holds": Tone.GOOD, "violated": Tone.BAD}
     columns = (
         Column(key="name", title="Diagnostic", is_number=False),
@@ -134,9 +146,9 @@ def _finding_table(diagnosis: FoundDiagnosis, position: int) -> Table:
             _optional(finding.bound),
             words(finding.statement),
         )
-        for finding in diagnosis.findings
+        for finding in findings
     )
-    return Table(name=f"findings-{position}", title=f"Findings on {diagnosis.name}", columns=columns, rows=rows)
+    return Table(name=f"findings-{key}", title=f"Findings on {name}", columns=columns, rows=rows)
 
 
 def provenance_section(sources: Sources) -> Section:

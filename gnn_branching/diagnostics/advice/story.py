@@ -1,0 +1,110 @@
+"""The PL* story of a training in one figure: what the inequality promised, and what happened."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from gnn_branching.contracts import FloatArray
+from gnn_branching.diagnostics.advice.picture import Curve, Panel
+from gnn_branching.diagnostics.tracking.adam import LIMIT
+from gnn_branching.diagnostics.tracking.tracker import ProbeKind, ProbeRecord
+
+
+def series(points: Sequence[ProbeRecord], name: str) -> FloatArray:
+    """Return a tracked number over the points, NaN where it was not measured."""
+    return np.array([point.values.get(name, math.nan) for point in points], dtype=np.float64)
+
+
+def promised(points: Sequence[ProbeRecord]) -> FloatArray:
+    """Return the excess loss that PL* promises gradient descent with steps 1/β at each point.
+
+    ``L_t ≤ (1 − μ/β)^t L_0`` with the smallest local ratio μ and the largest sharpness β seen so far: a promise
+    only if both held in between, and to gradient descent, not to the optimizer that was used.
+    """
+    if not points:
+        return np.zeros(0)
+    mu = np.fmin.accumulate(series(points, "mu"))
+    beta = np.fmax.accumulate(series(points, "hessian_lambda_max"))
+    steps = np.diff([point.step for point in points], prepend=points[0].step)
+    rates = np.nan_to_num(np.log1p(-np.clip(mu / beta, 0.0, 1.0 - 1e-12)))  # unmeasured: no promise, factor 1
+    bound: FloatArray = series(points, "probe_excess_loss")[0] * np.exp(np.cumsum(steps * rates))
+    return bound
+
+
+def ball_radius(points: Sequence[ProbeRecord]) -> FloatArray:
+    """Return the radius ``2 √(2 β L_0) / μ`` of the ball that PL* needs, by the μ and β seen so far."""
+    mu = np.fmin.accumulate(series(points, "mu"))
+    beta = np.fmax.accumulate(series(points, "hessian_lambda_max"))
+    radius: FloatArray = 2.0 * np.sqrt(2.0 * beta * series(points, "probe_excess_loss")[:1]) / mu
+    return radius
+
+
+def story_panels(probes: Sequence[ProbeRecord]) -> list[Panel]:
+    """Return loss, ball, kernel and stability over the steps."""
+    points = [probe for probe in probes if probe.kind == ProbeKind.POINT]
+    steps = [point.step for point in points]
+
+    def curve(name: str, label: str) -> Curve:
+        return Curve(x=steps, y=series(points, name), label=label, marked=True)
+
+    def bound(values: FloatArray, label: str) -> Curve:
+        return Curve(x=steps, y=values, label=label, dashed=True)
+
+    rates = series(points, "learning_rate")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ceiling, radius, promise = LIMIT / rates, ball_radius(points), promised(points)
+    rows = [
+        (
+            "Loss above its floor",
+            "nats",
+            [
+                curve("probe_excess_loss", "training probe"),
+                bound(promise, "promised to gradient descent by the running μ/β"),
+            ],
+        ),
+        (
+            "Distance from the start, and the ball of PL*",
+            "‖w − w₀‖",
+            [curve("distance", "distance"), bound(radius, "radius 2√(2βL₀)/μ")],
+        ),
+        (
+            "Tangent kernel and local PL ratio",
+            "",
+            [
+                curve("kernel_lambda_max", "λmax"),
+                curve("kernel_lambda_min_positive", "λmin⁺ among the targets"),
+                curve("mu", "μ"),
+                curve("kernel_change", "change since the start"),
+            ],
+        ),
+        (
+            "Edge of stability",
+            "curvature",
+            [
+                curve("preconditioned_lambda_max", "λmax(H) as Adam sees it"),
+                curve("hessian_lambda_max", "λmax(H)"),
+                bound(ceiling, f"Adam's limit {LIMIT:.0f}/rate"),
+            ],
+        ),
+    ]
+    return [
+        Panel(title=title, x_label="step", y_label=label, curves=curves, y_log=bool(points))
+        for title, label, curves in rows
+    ]
+
+
+def layer_panels(probes: Sequence[ProbeRecord]) -> list[Panel]:
+    """Return, layer by layer, how far the weights moved and how large the gradient is; and the dead units."""
+    points = [probe for probe in probes if probe.kind == ProbeKind.POINT]
+    steps = [point.step for point in points]
+    panels = []
+    for prefix, title in (("move/", "‖w − w₀‖ / ‖w‖ by layer"), ("layer_gradient/", "Gradient norm by layer")):
+        names = sorted({name for point in points for name in point.values if name.startswith(prefix)})
+        curves = [Curve(x=steps, y=series(points, name), label=name.removeprefix(prefix)) for name in names]
+        panels.append(Panel(title=title, x_label="step", y_label="", curves=curves, y_log=bool(points)))
+    dead = Curve(x=steps, y=series(points, "dead_unit_share"), label="", marked=True)
+    panels.append(Panel(title="ReLU units that never fire", x_label="step", y_label="share", curves=[dead]))
+    return panels

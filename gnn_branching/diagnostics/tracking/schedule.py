@@ -1,0 +1,87 @@
+"""When a training is probed, and on how many samples: evenly, within a share of its time, told from one timed probe."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+N_POINTS = 24
+"""Points of a training, evenly spaced over its planned steps, but at least one an epoch while there are few."""
+MOST_POINTS = 48
+"""Beyond so many, every other point is left out: trainings that patience ends are longer on paper than they get."""
+LEAST_SAMPLES, MOST_SAMPLES = 4, 16
+"""Probe samples: as many as the share pays for, between these."""
+FREE_SECONDS = 3.0
+"""Probes may take so long in all, whatever the share: a training of a minute gets its points too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackingPlan:
+    """What tracking will do, known before the first epoch is over.
+
+    Args:
+        n_samples: Samples of the probe.
+        every: Steps between points, at first.
+        n_steps: Steps that the training plans.
+        step_seconds: Wall time of a step.
+        point_seconds: Expected wall time of a point.
+    """
+
+    n_samples: int
+    every: int
+    n_steps: int
+    step_seconds: float
+    point_seconds: float
+
+    @property
+    def n_points(self) -> int:
+        """Points over the planned steps, the start left out."""
+        return sum(self.is_due(step) for step in range(self.every, self.n_steps + 1, self.every))
+
+    @property
+    def expected_seconds(self) -> float:
+        """Expected wall time of all points."""
+        return self.n_points * self.point_seconds
+
+    @property
+    def expected_share(self) -> float:
+        """Expected wall time of all points over that of all steps."""
+        return self.expected_seconds / max(self.n_steps * self.step_seconds, 1e-9)
+
+    def is_due(self, step: int) -> bool:
+        """Return whether a point falls on a step; it depends on nothing else, so that a resumed training agrees."""
+        stride = self.every
+        while step // stride > MOST_POINTS:
+            stride *= 2
+        return step % stride == 0
+
+
+def plan_tracking(
+    *,
+    n_steps: int,
+    n_batches_per_epoch: int,
+    step_seconds: float,
+    sample_seconds: float,
+    share: float,
+    n_available: int,
+) -> TrackingPlan:
+    """Choose spacing and samples.
+
+    Args:
+        n_steps: Steps that the training plans.
+        n_batches_per_epoch: Steps of an epoch.
+        step_seconds: Wall time of a step.
+        sample_seconds: Wall time of a point, by sample.
+        share: Most wall time of points over that of steps, unless they fit into ``FREE_SECONDS``.
+        n_available: Samples that there are.
+    """
+    every = max(1, min(n_steps // N_POINTS, n_batches_per_epoch))
+    allowed = max(share * step_seconds * every, FREE_SECONDS * every / n_steps)
+    fits = int(allowed / max(sample_seconds, 1e-9))
+    n_samples = min(n_available, MOST_SAMPLES, max(LEAST_SAMPLES, fits))
+    cost = n_samples * sample_seconds
+    if cost > allowed:
+        every = math.ceil(every * cost / allowed)
+    return TrackingPlan(
+        n_samples=n_samples, every=every, n_steps=n_steps, step_seconds=step_seconds, point_seconds=cost
+    )
