@@ -46,7 +46,7 @@ def read_n_locks(candidates: Candidates) -> FloatArray:
 
 def read_global_width(candidates: Candidates) -> FloatArray:
     """Return the width of each variable's global domain, at most 10."""
-    variables = sorted(candidates.model.getVars(transformed=True), key=lambda v: v.getIndex())
+    variables = candidates.model.getVars(transformed=True)  # in the order of the rows
     return np.array([[min(v.getUbGlobal() - v.getLbGlobal(), 10.0)] for v in variables])
 
 
@@ -101,7 +101,7 @@ def test_it_is_read_and_stored_beside_samples_without_it(samples: list[Sample], 
     assert_same_samples(list(open_dataset(tmp_path, "train")), [*samples, *plain])
     with pytest.raises(ValueError, match="different schemas"):
         write_episode(episode_path(tmp_path, "train", 2), [samples[0], plain[0]])
-    with pytest.raises(InputError, match=f"features of schema '{FEATURE_SCHEMA}' for a network that sees '{OWN.name}'"):
+    with pytest.raises(InputError, match="needs the search's features, and this tree node has none"):
         seen_as(MemorySource(plain), View.of(SHAPE))[0]
     with pytest.raises(InputError, match=f"features of schema '{OWN.name}' for a network that sees '{SEARCH_SCHEMA}'"):
         seen_as(MemorySource(samples), View("lp", "head"))[0]

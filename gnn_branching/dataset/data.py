@@ -11,6 +11,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from gnn_branching.contracts import FloatArray, InputError, Sample
+from gnn_branching.labels import tied_for_best
 
 
 class BranchingData(Data):
@@ -108,7 +109,7 @@ def collate(samples: Sequence[Sample]) -> BranchingData:
         edge_values=_cast([state.edges.values for state in states], "edge"),
         candidates=candidates,
         scores=torch.from_numpy(np.concatenate([sample.scores for sample in samples])),
-        is_best=torch.from_numpy(np.concatenate([sample.scores == sample.scores.max() for sample in samples])),
+        is_best=torch.from_numpy(np.concatenate([tied_for_best(sample.scores) for sample in samples])),
         n_candidates=torch.from_numpy(n_candidates),
         n_rows=torch.from_numpy(n_rows),
         n_variables=torch.from_numpy(n_variables),

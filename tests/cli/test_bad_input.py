@@ -96,11 +96,14 @@ def test_json_is_flat_and_numeric(
     assert "SCIP Status        : optimal" in out
     figures = json.loads(figures_file.read_text())
     assert figures["status"] == "optimal"
-    assert all(isinstance(value, int | float) for key, value in figures.items() if key != "status")
+    assert (figures["settings"], figures["recipe"]) == ("default", False)
+    assert all(isinstance(value, int | float) for key, value in figures.items() if key not in ("status", "settings"))
     assert f"{figures['primal_bound']:.9g}" == f"{float(solution.read_text().split()[2]):.9g}"
 
 
-@pytest.mark.parametrize("command", ["generate", "collect", "train-policy", "evaluate", "report", "solve", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["generate", "collect", "train-policy", "tune", "accelerate", "evaluate", "report", "solve", "doctor"]
+)
 def test_help_shows_an_example(capsys: pytest.CaptureFixture[str], command: str) -> None:
     assert main(["--help"]) == 0
     assert f"│ {command} " in capsys.readouterr().out

@@ -34,7 +34,7 @@ from gnn_branching.policy.load import find_folder
 from gnn_branching.run_folder import RunFolder
 from gnn_branching.solver.ecole_module import write_generated
 
-HARDER = {"n_rows": 300, "n_cols": 500, "density": 0.06, "max_coef": 100}
+HARDER = {"n_rows": 200, "n_cols": 400, "density": 0.06, "max_coef": 100}
 N_MODELS = 12
 
 
@@ -48,6 +48,12 @@ def steady(job: SolveJob) -> SolveFigures:
 
 
 STEADY = RunnerOptions(n_workers=2, target="tests.pipeline.test_tune:steady")
+
+
+@pytest.fixture(autouse=True)
+def short_races(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gnn_branching.pipeline.tune.N_RACE", 3)
+    monkeypatch.setattr("gnn_branching.pipeline.tune.N_FINALS", 2)
 
 
 @pytest.fixture(scope="module")
