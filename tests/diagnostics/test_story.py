@@ -14,6 +14,7 @@ def points(n: int = 21, *, mu: float = 0.2, beta: float = 4.0) -> list[ProbeReco
         loss = 0.5 * (mu * slow**2 + beta * fast**2)
         slope = mu**2 * slow**2 + beta**2 * fast**2
         values = {
+            "target_entropy": 0.1,
             "probe_excess_loss": loss,
             "mu": slope / (2 * loss),
             "hessian_lambda_max": beta,

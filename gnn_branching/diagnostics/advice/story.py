@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -42,8 +43,27 @@ def ball_radius(points: Sequence[ProbeRecord]) -> FloatArray:
     return radius
 
 
-def story_panels(probes: Sequence[ProbeRecord]) -> list[Panel]:
-    """Return loss, ball, kernel and stability over the steps."""
+class Epoch(Protocol):
+    """Where an epoch ended, and its mean training loss."""
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps so far."""
+        ...
+
+    @property
+    def train_loss(self) -> float:
+        """Mean over the epoch's batches."""
+        ...
+
+
+def story_panels(probes: Sequence[ProbeRecord], history: Sequence[Epoch] = ()) -> list[Panel]:
+    """Return loss, ball, kernel and stability over the steps.
+
+    Args:
+        probes: What was tracked.
+        history: Epochs; the probe may be a few samples, and they are all.
+    """
     points = [probe for probe in probes if probe.kind == ProbeKind.POINT]
     steps = [point.step for point in points]
 
@@ -56,12 +76,16 @@ def story_panels(probes: Sequence[ProbeRecord]) -> list[Panel]:
     rates = series(points, "learning_rate")
     with np.errstate(divide="ignore", invalid="ignore"):
         ceiling, radius, promise = LIMIT / rates, ball_radius(points), promised(points)
+    floor = points[-1].values.get("target_entropy", 0.0) if points else 0.0
+    losses = [epoch.train_loss - floor for epoch in history]
+    epochs = [Curve(x=[epoch.step for epoch in history], y=losses, label="training, by epoch")] if history else []
     rows = [
         (
             "Loss above its floor",
             "nats",
             [
-                curve("probe_excess_loss", "training probe"),
+                *epochs,
+                curve("probe_excess_loss", "the probe's few samples"),
                 bound(promise, "promised to gradient descent by the running μ/β"),
             ],
         ),

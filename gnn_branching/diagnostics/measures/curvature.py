@@ -198,27 +198,26 @@ def largest(
     return TopEigenpair(value=float(values[0]), vector=torch.from_numpy(vectors[:, 0].copy()))
 
 
-def warm_top(product: Product, start: Tensor, n_products: int) -> TopEigenpair:
+def warm_top(product: Product, start: Tensor, n_products: int, also: Tensor | None = None) -> TopEigenpair:
     """Improve a leading vector by few products: Rayleigh-Ritz on ``v, Hv, H²v, …``, made orthogonal.
 
-    The value is a Ritz value, so from below up to what the product itself is off, and some eigenvalue lies within
-    ``residual · value`` of it. A product that is no symmetric matrix, as differences across a kink are none, shows in
-    the residual.
+    The value is a Ritz value: a lower bound of the largest, up to what the product itself is off, and some eigenvalue,
+    if not the largest, lies within ``residual · value`` of it. A product that is no symmetric matrix, as differences
+    across a kink are none, shows in the residual.
 
     Args:
         product: Multiplies a symmetric matrix by a vector.
         start: Any vector but 0; that of the last measurement.
         n_products: Times the product is taken, at least once.
+        also: Another direction to look in, such as the gradient: from an eigenvector alone there is no way to another.
     """
-    vectors, images = [start / start.norm()], []
-    for _ in range(min(n_products, len(start))):
-        images.append(product(vectors[-1]))
-        rest = images[-1]
-        for _ in range(2):  # twice is enough (Kahan, Parlett)
-            rest = rest - torch.stack(vectors).T @ (torch.stack(vectors) @ rest)
-        if float(rest.norm()) <= LANCZOS_TOLERANCE * float(images[-1].norm()):
-            break
-        vectors.append(rest / rest.norm())
+    vectors: list[Tensor] = []
+    for first in (start, also):
+        _append_orthogonal(vectors, first)
+    images: list[Tensor] = []
+    while len(images) < min(n_products, len(start), len(vectors)):
+        images.append(product(vectors[len(images)]))
+        _append_orthogonal(vectors, images[-1])
     basis, moved = torch.stack(vectors[: len(images)]), torch.stack(images)
     small = basis @ moved.T
     values, weights = torch.linalg.eigh((small + small.T) / 2.0)
@@ -227,6 +226,18 @@ def warm_top(product: Product, start: Tensor, n_products: int) -> TopEigenpair:
     rest_norm = float((best @ moved - value * vector).norm())
     residual = rest_norm / abs(value) if value else (math.inf if rest_norm else 0.0)
     return TopEigenpair(value=value, vector=vector / vector.norm(), residual=residual)
+
+
+def _append_orthogonal(vectors: list[Tensor], vector: Tensor | None) -> None:
+    """Append what of a vector is orthogonal to the others, of unit length, unless nothing is."""
+    if vector is None:
+        return
+    rest = vector
+    for _ in range(2 if vectors else 0):  # twice is enough (Kahan, Parlett)
+        basis = torch.stack(vectors)
+        rest = rest - basis.T @ (basis @ rest)
+    if float(rest.norm()) > LANCZOS_TOLERANCE * float(vector.norm()):
+        vectors.append(rest / rest.norm())
 
 
 def _fixed_vector(size: int) -> Tensor:

@@ -23,7 +23,7 @@ from gnn_branching.diagnostics.measures.probe import LossKind, Probe
 from gnn_branching.diagnostics.measures.products import DIFFERENCE_STEP, outputs_of, pullback, pulled_by_block
 from gnn_branching.diagnostics.measures.tangent_kernel import Spectrum, project, spectrum_of
 
-FIRST_PRODUCTS, NEXT_PRODUCTS, NEXT_KERNEL_PRODUCTS = 8, 3, 2
+FIRST_PRODUCTS, NEXT_PRODUCTS, NEXT_KERNEL_PRODUCTS = 6, 3, 2
 """Products per leading eigenvalue of the first glance, and of those that start where another ended; kernels change
 less."""
 TINY = 1e-300
@@ -80,6 +80,7 @@ def glance(
     start: WarmStart | None = None,
     inverse_diagonal: Tensor | None = None,
     n_products: int | None = None,
+    whole: Probe | None = None,
 ) -> Glance:
     """Measure a point.
 
@@ -89,7 +90,9 @@ def glance(
         start: What the last glance left; from scratch if None.
         inverse_diagonal: ``D``, positive; for Adam ``1/(√v + ε)``. Without it the preconditioned Hessian is left out.
         n_products: Products per leading eigenvalue; by default more without a start.
+        whole: The same probe as a single block, for what needs no sample's own gradient: fewer, larger passes.
     """
+    whole = probe if whole is None else whole
     directions = _target_directions(probe)
     used = directions.any(dim=1)
     used = used if bool(used.any()) else ~used  # without a preference anywhere the kernel is 0, not empty
@@ -102,20 +105,20 @@ def glance(
     reach = DIFFERENCE_STEP * (1.0 + float(parameters.norm()))
 
     def pulled_and_pushed(vector: Tensor) -> Tensor:
-        back = pullback(probe, parameters, _centred(probe, vector)[None])[0]
+        back = pullback(whole, parameters, _centred(probe, vector)[None])[0]
         step = reach / max(float(back.norm()), TINY)
-        return _centred(probe, (outputs_of(probe, parameters + step * back) - pulled.outputs) / step)
+        return _centred(probe, (outputs_of(whole, parameters + step * back) - pulled.outputs) / step)
 
     def curved(vector: Tensor) -> Tensor:
         step = reach / max(float(vector.norm()), TINY)
-        ahead = pulled_by_block(probe, parameters + step * vector, lambda outputs: probe.residual(outputs)[None])
+        ahead = pulled_by_block(whole, parameters + step * vector, lambda outputs: whole.residual(outputs)[None])
         return (probe.loss_scale * ahead.rows[0] - slope) / step
 
     size = len(parameters)
     kernel_start = start.kernel if start is not None else _fixed(probe.n_outputs)
     n_kernel = min(products, NEXT_KERNEL_PRODUCTS) if start is not None else products
     top = warm_top(pulled_and_pushed, kernel_start, n_kernel)
-    hessian = warm_top(curved, start.hessian if start is not None else _fixed(size), products)
+    hessian = warm_top(curved, start.hessian if start is not None else _fixed(size), products, slope)
     preconditioned = None
     if inverse_diagonal is not None:
         root = inverse_diagonal.sqrt()
@@ -124,6 +127,7 @@ def glance(
             lambda v: root * curved(root * v),
             known if known is not None else _fixed(size),
             products if known is not None else max(products, FIRST_PRODUCTS),
+            root * slope,
         )
     return Glance(
         ratio=LocalRatio(

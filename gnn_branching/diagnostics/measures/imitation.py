@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from gnn_branching.contracts import InputError, Sample
-from gnn_branching.dataset.data import BranchingData, to_data
+from gnn_branching.dataset.data import BranchingData, collate, to_data
 from gnn_branching.diagnostics.measures.probe import LossKind, Probe, log_softmax, make_probe
 from gnn_branching.diagnostics.measures.tangent_kernel import JACOBIAN_LIMIT_BYTES
 from gnn_branching.model.network import BipartiteGCNN, inputs_of
@@ -22,7 +22,9 @@ PROBED_LOSSES = ("cross-entropy", "tie-aware", "listwise")
 """Losses that are a cross-entropy to a distribution over candidates; others are probed as ``tie-aware``."""
 
 
-def imitation_probe(network: nn.Module, samples: Sequence[Sample], loss: str, device: str = "cpu") -> Probe:
+def imitation_probe(
+    network: nn.Module, samples: Sequence[Sample], loss: str, device: str = "cpu", *, together: bool = False
+) -> Probe:
     """Freeze a float64 copy of a branching network on some samples.
 
     Args:
@@ -30,6 +32,7 @@ def imitation_probe(network: nn.Module, samples: Sequence[Sample], loss: str, de
         samples: At least one; their features stay float32-rounded, as the network was trained on them.
         loss: Name of the training loss; pairwise and regression losses are probed as ``tie-aware``.
         device: Where everything is computed, as PyTorch names it.
+        together: One block of all samples rather than one each: faster where the whole gradient is wanted alone.
 
     Raises:
         InputError: If there is no sample.
@@ -44,7 +47,10 @@ def imitation_probe(network: nn.Module, samples: Sequence[Sample], loss: str, de
     network = copy.deepcopy(network).to(device)
     return make_probe(
         network,
-        [partial(_logits, batch=_as_double(batch)) for batch in batches],
+        [
+            partial(_logits, batch=_as_double(batch))
+            for batch in ([collate(samples).to(device)] if together else batches)
+        ],
         torch.cat([candidate_targets(batch.scores, loss) for batch in batches]),
         torch.cat([batch.n_candidates for batch in batches]),
         LossKind.CROSS_ENTROPY,

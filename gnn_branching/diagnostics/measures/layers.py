@@ -12,12 +12,18 @@ from gnn_branching.diagnostics.measures.products import outputs_of
 
 
 def layer_slices(network: nn.Module) -> dict[str, list[slice]]:
-    """Return where each layer's parameters lie in the flat vector, by the name of the module that owns them."""
+    """Return where each layer's parameters lie in the flat vector.
+
+    A layer is a child of the network, or an element of a child that is a list: ``head.0``, ``to_rows.0``.
+    """
     places: dict[str, list[slice]] = {}
     start = 0
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            places.setdefault(name.rpartition(".")[0] or name, []).append(slice(start, start + parameter.numel()))
+            child, _, rest = name.partition(".")
+            element = rest.partition(".")[0]
+            layer = f"{child}.{element}" if element.isdigit() else child
+            places.setdefault(layer, []).append(slice(start, start + parameter.numel()))
             start += parameter.numel()
     return places
 

@@ -11,8 +11,8 @@ MOST_POINTS = 48
 """Beyond so many, every other point is left out: trainings that patience ends are longer on paper than they get."""
 LEAST_SAMPLES, MOST_SAMPLES = 4, 16
 """Probe samples: as many as the share pays for, between these."""
-FREE_SECONDS = 3.0
-"""Probes may take so long in all, whatever the share: a training of a minute gets its points too."""
+FREE_SECONDS = 5.0
+"""Probes may take so long in all, whatever the share: a training of seconds gets its points too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

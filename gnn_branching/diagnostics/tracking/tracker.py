@@ -24,7 +24,7 @@ from gnn_branching.contracts import Sample
 from gnn_branching.dataset.data import BranchingData
 from gnn_branching.dataset.source import SampleSource
 from gnn_branching.diagnostics.measures.glance import Glance, WarmStart, glance
-from gnn_branching.diagnostics.measures.imitation import imitation_probe
+from gnn_branching.diagnostics.measures.imitation import candidate_targets, imitation_probe
 from gnn_branching.diagnostics.measures.layers import dead_unit_share, layer_norms, relative_moves
 from gnn_branching.diagnostics.measures.linearity import kernel_change
 from gnn_branching.diagnostics.measures.polyak import local_ratio
@@ -40,7 +40,10 @@ DEFAULT_SHARE = 0.05
 N_TIMED_STEPS = 3
 """Steps that are timed, after a first one that compiles, before the cost of tracking is known."""
 OVERDRAFT = 1.5
-"""A point is left out while points took more than this many times their share: the steps turned out faster."""
+"""A point is left out while points took more than this many times what they may: it was told from a slow step."""
+TRACKED_RESIDUAL = 0.3
+"""Residual up to which a leading eigenvalue of a Hessian is told. It is a lower bound: where curvature changes fast, as
+Adam's does in its first steps, a warm start may hold on to what was the largest before."""
 OVERHEAD_FILE = "overhead.json"
 
 ScalarWriter = Callable[[str, float, int], None]
@@ -73,6 +76,32 @@ class ProbeRecord:
     training_seconds: float
     probe_seconds: float
     values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Watched:
+    """The probe, and the same as a single block."""
+
+    own: Probe
+    whole: Probe
+
+    def glance(
+        self,
+        weights: Tensor,
+        *,
+        start: WarmStart | None = None,
+        inverse_diagonal: Tensor | None = None,
+        n_products: int | None = None,
+    ) -> Glance:
+        """Measure a point."""
+        return glance(
+            self.own,
+            weights,
+            start=start,
+            inverse_diagonal=inverse_diagonal,
+            n_products=n_products,
+            whole=self.whole,
+        )
 
 
 class ConvergenceTracker(Callback):
@@ -127,8 +156,9 @@ class ConvergenceTracker(Callback):
         self._training = plan
         self._tracking = _planned_before(self._folder) if plan.first_step else None
         self._moments = AdamMoments()
+        self._entropy = mean_target_entropy(self._samples, self._loss)
         self._start: WarmStart | None = None
-        self._probe: Probe | None = None
+        self._watched: _Watched | None = None
         self._stop_probe = imitation_probe(network, self._samples, self._loss) if self._stop_rule else None
         self._step_times: list[float] = []
         for past in plan.history if self._stop_rule is not None else ():
@@ -149,7 +179,7 @@ class ConvergenceTracker(Callback):
                 return
             self._charged(lambda: self._make_plan(network, record), record, ProbeKind.POINT, step=0)
         assert self._tracking is not None
-        overdrawn = self.overhead > OVERDRAFT * self._share and self._spent > FREE_SECONDS
+        overdrawn = self._spent > OVERDRAFT * max(FREE_SECONDS, self._share * self._training_seconds)
         if self._tracking.is_due(record.step) and not overdrawn:
             self._charged(lambda: self._point(network, record), record, ProbeKind.POINT)
 
@@ -180,11 +210,11 @@ class ConvergenceTracker(Callback):
         """Time a point on few samples, plan the rest, and measure the start."""
         gaps = [after - before for before, after in zip(self._step_times, self._step_times[1:], strict=False)]
         plan, few = self._training, probe_samples(self._samples, LEAST_SAMPLES)
-        probe, weights = imitation_probe(network, few, self._loss), flat_parameters(network)
-        warm = self._glance(probe, weights, None)
+        watched, weights = self._watch(network, few), flat_parameters(network)
+        warm = watched.glance(weights, n_products=1)
         before = self._clock()
-        self._glance(probe, weights, warm.next_start)
-        dead_unit_share(probe, weights)
+        watched.glance(weights, start=warm.next_start, inverse_diagonal=self._moments.inverse_diagonal())
+        dead_unit_share(watched.whole, weights)
         self._tracking = plan_tracking(
             n_steps=plan.n_epochs * plan.n_batches_per_epoch,
             n_batches_per_epoch=plan.n_batches_per_epoch,
@@ -199,32 +229,35 @@ class ConvergenceTracker(Callback):
     def _point(self, network: nn.Module, record: StepRecord) -> dict[str, float]:
         return self._values(network, flat_parameters(network), record)
 
-    def _glance(self, probe: Probe, weights: Tensor, start: WarmStart | None) -> Glance:
-        return glance(probe, weights, start=start, inverse_diagonal=self._moments.inverse_diagonal())
+    def _watch(self, network: nn.Module, samples: Sequence[Sample]) -> _Watched:
+        own, whole = (imitation_probe(network, samples, self._loss, together=flag) for flag in (False, True))
+        return _Watched(own=own, whole=whole)
 
     def _values(self, network: nn.Module, weights: Tensor, record: StepRecord) -> dict[str, float]:
         assert self._tracking is not None
-        if self._probe is None:
-            chosen = probe_samples(self._samples, self._tracking.n_samples)
-            self._probe = imitation_probe(network, chosen, self._loss)
-            self._first_kernel = glance(self._probe, self._initial, n_products=1).kernel
-        seen = self._glance(self._probe, weights, self._start)
+        if self._watched is None:
+            self._watched = self._watch(network, probe_samples(self._samples, self._tracking.n_samples))
+            self._first_kernel = self._watched.glance(self._initial, n_products=1).kernel
+        watched = self._watched
+        seen = watched.glance(weights, start=self._start, inverse_diagonal=self._moments.inverse_diagonal())
         self._start = seen.next_start
         values = {
             **_ratio_values(seen),
             **_kernel_values(seen),
+            "target_entropy": self._entropy,
             "distance": float((weights - self._initial).norm()),
             "kernel_change": kernel_change(self._first_kernel, seen.kernel) if len(seen.kernel) else float("nan"),
             "learning_rate": record.learning_rate,
-            "dead_unit_share": dead_unit_share(self._probe, weights),
+            "dead_unit_share": dead_unit_share(watched.whole, weights),
         }
-        if seen.hessian.is_reliable:
+        if seen.hessian.residual <= TRACKED_RESIDUAL:
             values["hessian_lambda_max"] = seen.hessian.value
-        if seen.preconditioned is not None and seen.preconditioned.is_reliable:
+        if seen.preconditioned is not None and seen.preconditioned.residual <= TRACKED_RESIDUAL:
             values["preconditioned_lambda_max"] = seen.preconditioned.value
+            values["preconditioned_residual"] = seen.preconditioned.residual
             values["stability"] = self._moments.stability(record.learning_rate, seen.preconditioned.value)
-        moves = relative_moves(self._probe.network, self._initial, weights)
-        slopes = layer_norms(self._probe.network, seen.gradient)
+        moves = relative_moves(watched.own.network, self._initial, weights)
+        slopes = layer_norms(watched.own.network, seen.gradient)
         return (
             values
             | {f"move/{layer}": value for layer, value in moves.items()}
@@ -304,6 +337,12 @@ def _kernel_values(seen: Glance) -> dict[str, float]:
         "kernel_effective_rank": seen.spectrum.effective_rank,
         "kernel_alignment": seen.alignment,
     }
+
+
+def mean_target_entropy(samples: Sequence[Sample], loss: str) -> float:
+    """Return the mean entropy of the targets: the floor of the loss, on more samples than a point has."""
+    targets = (candidate_targets(torch.from_numpy(sample.scores), loss) for sample in samples)
+    return sum(float(-torch.special.xlogy(t, t).sum()) for t in targets) / len(samples)
 
 
 def _planned_before(folder: Path) -> TrackingPlan | None:
