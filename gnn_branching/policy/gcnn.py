@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 from gnn_branching.config import ModelConfig
 from gnn_branching.policy.card import read_card, read_weights
-from gnn_branching.policy.graph import GraphPolicy
 from gnn_branching.policy.kind import LoadedPolicy
 from gnn_branching.policy.network_kind import NetworkKind
-from gnn_branching.policy.runtime import CompiledNetwork
 
 if TYPE_CHECKING:
     from gnn_branching.model.network import BipartiteGCNN
@@ -25,6 +23,9 @@ class GraphNetwork(NetworkKind):
         """Load a policy: on a CPU into the compiled runtime, elsewhere into PyTorch."""
         if device != "cpu":
             return NetworkKind.load(self, folder, name, device)
+        from gnn_branching.policy.graph import GraphPolicy  # to be known takes no kernels
+        from gnn_branching.policy.runtime import CompiledNetwork
+
         card = read_card(folder)
         runtime = CompiledNetwork(card.architecture, read_weights(folder, card))
         return GraphPolicy(folder, name, device, card, runtime.logits)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from gnn_branching.contracts import BranchingState, FloatArray
 from gnn_branching.feature_schema import made_up_state
-from gnn_branching.policy.card import PolicyCard, read_card
+from gnn_branching.policy.card import PolicyCard
 from gnn_branching.policy.folder import FolderPolicy
-from gnn_branching.policy.kind import LoadedPolicy, get_kind
+from gnn_branching.policy.kind import LoadedPolicy, load_folder
 from gnn_branching.subproblem import View
 
 
@@ -42,8 +42,3 @@ class GraphPolicy(FolderPolicy):
 
     def __reduce__(self) -> tuple[Callable[[Path, str, str], LoadedPolicy], tuple[Path, str, str]]:
         return load_folder, (self.folder, self.name, self.device)
-
-
-def load_folder(folder: Path, name: str, device: str) -> LoadedPolicy:
-    """Load a policy by the kind that its card names."""
-    return get_kind(read_card(folder).kind).load(folder, name, device)

@@ -180,3 +180,10 @@ def get_kind(name: str) -> PolicyKind:
 def _load_entry_points() -> None:
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         register_kind(point.load())
+
+
+def load_folder(folder: Path, name: str, device: str) -> LoadedPolicy:
+    """Load a policy by the kind that its card names."""
+    from gnn_branching.policy.card import read_card  # cards know kinds
+
+    return get_kind(read_card(folder).kind).load(folder, name, device)

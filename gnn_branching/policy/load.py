@@ -6,8 +6,7 @@ from pathlib import Path
 
 from gnn_branching.contracts import InputError
 from gnn_branching.policy.card import CARD_FILE, RECIPE_FILE, TEXT_FILE, WEIGHTS_FILE, PolicyCard, read_card
-from gnn_branching.policy.graph import load_folder
-from gnn_branching.policy.kind import LoadedPolicy
+from gnn_branching.policy.kind import LoadedPolicy, load_folder
 from gnn_branching.run_folder import run_of_policy
 
 SHIPPED = Path(__file__).parent / "shipped"

@@ -17,7 +17,6 @@ from gnn_branching.durable import write_json
 from gnn_branching.feature_schema import GRAPH, same_columns
 from gnn_branching.policy.card import NORMALISATION, WEIGHTS_FILE, read_card, read_weights
 from gnn_branching.policy.kind import FitRequest, FittedPolicy, LoadedPolicy
-from gnn_branching.subproblem import View
 
 if TYPE_CHECKING:
     from torch import nn
@@ -66,6 +65,7 @@ class NetworkKind:
         from gnn_branching.dataset.source import seen_as
         from gnn_branching.diagnostics.tracking.early_stop import PlStarRule
         from gnn_branching.diagnostics.tracking.tracker import ConvergenceTracker, probe_samples
+        from gnn_branching.subproblem import View
         from gnn_branching.training.loop import is_first_process, train
 
         config = request.config
@@ -138,6 +138,8 @@ def pack_network(network: nn.Module, config: ExperimentConfig) -> FittedPolicy:
         InputError: If it was trained on something else than its card would say.
     """
     architecture: ModelConfig = getattr(network, "config", config.model)
+    from gnn_branching.subproblem import View
+
     trained, said = getattr(network, "trained_view", None), View.of(architecture)
     if trained not in (None, said):
         raise InputError(
@@ -159,6 +161,7 @@ def _with_measured_rate(request: FitRequest, network: nn.Module) -> tuple[Experi
     """Return the configuration with the measured learning rate, and the figures of the measurement."""
     from gnn_branching.dataset.source import seen_as
     from gnn_branching.diagnostics.rates.stored_rate import stored_or_measured_rate
+    from gnn_branching.subproblem import View
 
     print("measuring a learning rate (once; it is kept in the run folder)", file=sys.stderr)
     config = request.config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -52,8 +53,9 @@ STEADY = RunnerOptions(n_workers=2, target="tests.pipeline.test_tune:steady")
 
 @pytest.fixture(autouse=True)
 def short_races(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gnn_branching.pipeline.tune.N_RACE", 3)
-    monkeypatch.setattr("gnn_branching.pipeline.tune.N_FINALS", 2)
+    module = sys.modules["gnn_branching.pipeline.tune"]  # the package has a function of that name
+    monkeypatch.setattr(module, "N_RACE", 3)
+    monkeypatch.setattr(module, "N_FINALS", 2)
 
 
 @pytest.fixture(scope="module")
