@@ -60,6 +60,7 @@ def collect_dataset(
     Raises:
         InputError: If the folder holds another dataset, the disk is full, or episodes give no samples.
     """
+    config = _as_begun(config, dataset)
     wanted = config.collection
     counts = dict(zip(SPLITS, (wanted.n_train_samples, wanted.n_valid_samples, wanted.n_test_samples), strict=True))
     with exclusive(dataset, work="process is collecting into"):
@@ -164,6 +165,17 @@ def make_recipe(config: ExperimentConfig, instances: InstanceSplits) -> dict[str
             str(path.relative_to(policy)): file_sha256(path) for path in sorted(policy.rglob("*")) if path.is_file()
         }
     return recipe
+
+
+def _as_begun(config: ExperimentConfig, dataset: Path) -> ExperimentConfig:
+    """Leave out the search's features where a dataset was begun without them, and the network does not see them."""
+    path = dataset / DESCRIPTION_NAME
+    if not path.exists() or config.model.search != "none":
+        return config
+    begun = as_of_now(parse_description(path.read_bytes(), str(path)).recipe).get("collection", {})
+    if begun.get("search_features") is not False:
+        return config
+    return replace(config, collection=replace(config.collection, search_features=False))
 
 
 def _begin(dataset: Path, recipe: Mapping[str, object]) -> DatasetDescription:

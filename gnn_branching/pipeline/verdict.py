@@ -10,6 +10,7 @@ from pathlib import Path
 from gnn_branching.config import ExperimentConfig
 from gnn_branching.contracts import InstanceFile, SolveRecord
 from gnn_branching.counting import counting
+from gnn_branching.durable import exclusive
 from gnn_branching.policy.card import Outcome, PolicyCard, Verdict
 from gnn_branching.provenance import available_cores
 from gnn_branching.run_folder import RunFolder
@@ -66,7 +67,10 @@ def judge(
     limits = ResourceLimits(time_limit_seconds=max(LEAST_TIME_LIMIT_SECONDS, SHARE_OF_A_SOLVE * seconds))
     store, n_cores = RowStore(folder.verdict), available_cores()
     records: list[SolveRecord] = []
-    with counting("verdict", (1 + len(learned)) * N_PAIRS) as show:
+    with (
+        exclusive(folder.verdict, work="verdict is made in"),
+        counting("verdict", (1 + len(learned)) * N_PAIRS) as show,
+    ):
         pairs = _pairs(held_back(folder))
         for start in range(0, len(pairs), n_cores):
             if sum(_wall_seconds(record) for record in records) > seconds * n_cores:

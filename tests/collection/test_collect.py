@@ -150,9 +150,11 @@ def test_a_dataset_of_before_the_search_features_goes_on_without_them(tmp_path: 
     del described["recipe"]["collection"]["search_features"]
     del described["recipe"]["collection"]["schema"]
     path.write_text(json.dumps(described))
-    collect_dataset(without, instances, tmp_path / "d", executor, sampler=toy_sampler)
+    for asked in (without, config):  # a network that does not see them needs none
+        collect_dataset(asked, instances, tmp_path / "d", executor, sampler=toy_sampler)
+    searching = replace(config, model=replace(config.model, search="head"))
     with pytest.raises(InputError, match=r"another recipe \(collection\.search_features is False there, True asked\)"):
-        collect_dataset(config, instances, tmp_path / "d", executor, sampler=toy_sampler)
+        collect_dataset(searching, instances, tmp_path / "d", executor, sampler=toy_sampler)
 
 
 def test_a_second_collector_is_kept_away(tmp_path: Path) -> None:
