@@ -58,6 +58,14 @@ def test_a_larger_gap_promises_more_of_more_data() -> None:
     assert all(told.gain.low < told.gain.value < told.gain.high for told in (small, large))
 
 
+def test_a_loss_without_a_floor_is_never_at_it() -> None:
+    low = [0.5, 0.4, 0.3, 0.25, 0.2, 0.15]
+    told = headline(history(low, low))
+    assert told is not None
+    assert told.limit is Limit.OPTIMISATION
+    assert told.evidence[-1].startswith("floor: not known")
+
+
 def test_nothing_is_said_of_too_short_a_training() -> None:
     assert headline(history([2.0, 1.0], [2.0, 1.5])) is None
 

@@ -182,7 +182,8 @@ def headline(history: Sequence[Epoch], probes: Sequence[ProbeRecord] = ()) -> He
     if len(history) < LEAST_EPOCHS:
         return None
     known = [p for p in probes if "probe_excess_loss" in p.values]
-    floor = next((p.values["target_entropy"] for p in reversed(probes) if "target_entropy" in p.values), 0.0)
+    floors = [p.values["target_entropy"] for p in probes if "target_entropy" in p.values]
+    floor = floors[-1] if floors else 0.0
     signs = Signs.read([e.train_loss for e in history], [e.valid_loss for e in history], floor)
     gain = data_gain(signs)
     limit = limit_of(signs)
@@ -192,7 +193,9 @@ def headline(history: Sequence[Epoch], probes: Sequence[ProbeRecord] = ()) -> He
         f"over the last third training fell by {signs.train_trend:.3g}, validation by {signs.valid_trend:.3g}",
         f"twice the samples: expect {gain.value:.3g} nats off the validation loss [{gain.low:.3g}, {gain.high:.3g}]",
         promise_line(known, history[-1].step),
-        f"floor {floor:.4g} nats (entropy of the expert's ties): {signs.valid - floor:.3g} below the validation loss",
+        f"floor {floor:.4g} nats (entropy of the expert's ties): {signs.valid - floor:.3g} below the validation loss"
+        if floors
+        else "floor: not known of a loss that is no cross-entropy; figures are in its units, and not back-tested",
     )
     return Headline(limit=limit, advice=ADVICE[limit], evidence=evidence, gain=gain)
 
