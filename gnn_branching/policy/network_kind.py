@@ -63,10 +63,12 @@ class NetworkKind:
     def fit(self, request: FitRequest) -> FittedPolicy:
         """Train, or go on with a training that was interrupted."""
         from gnn_branching.dataset.source import seen_as
+        from gnn_branching.diagnostics.advice.headline import headline
         from gnn_branching.diagnostics.tracking.early_stop import PlStarRule
-        from gnn_branching.diagnostics.tracking.tracker import ConvergenceTracker, probe_samples
+        from gnn_branching.diagnostics.tracking.tracker import ConvergenceTracker, probe_samples, read_probes
         from gnn_branching.subproblem import View
         from gnn_branching.training.loop import is_first_process, train
+        from gnn_branching.training.outputs import read_metrics
 
         config = request.config
         view = View.of(config.model)
@@ -87,6 +89,10 @@ class NetworkKind:
             view=view,
             callbacks=(ConvergenceTracker(probed, config.training.loss, stop_rule=rule),),
         )
+        found = headline(read_metrics(request.folder.metrics), read_probes(request.folder.convergence))
+        if found is not None and is_first_process():
+            print(found, file=sys.stderr)
+        gain = {"gain_of_twice_the_samples": found.gain.value} if found is not None else {}
         figures = {
             "best_epoch": float(result.best_epoch),
             "n_epochs": float(result.last.epoch),
@@ -97,6 +103,7 @@ class NetworkKind:
             "valid_acc_5": result.best.acc_5,
             "train_seconds": result.wall_seconds,
             "n_train_samples": float(len(request.train)),
+            **gain,
             **measured,
         }
         return replace(pack_network(network, config), figures=figures, is_first_process=is_first_process())

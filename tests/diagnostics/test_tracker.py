@@ -25,6 +25,7 @@ from gnn_branching.diagnostics.tracking.tracker import (
     ProbeKind,
     ProbeRecord,
     initial_parameters,
+    mean_target_entropy,
     probe_samples,
     read_probes,
 )
@@ -119,6 +120,13 @@ def test_points_are_evenly_spaced_and_hold_everything(tmp_path: Path) -> None:
     assert summary["n_probes"] == len(records)
     assert summary["expected_share"] > 0
     assert summary["plan"]["every"] == 2
+
+
+def test_the_floor_is_the_entropy_of_ties_where_the_loss_is_a_cross_entropy() -> None:
+    n_tied = [int((sample.scores == sample.scores.max()).sum()) for sample in SAMPLES]
+    wanted = sum(math.log(n) for n in n_tied) / len(SAMPLES)
+    assert mean_target_entropy(SAMPLES, "tie-aware") == pytest.approx(wanted, rel=1e-12)
+    assert math.isnan(mean_target_entropy(SAMPLES, "pairwise"))
 
 
 def test_a_dead_network_is_tracked_and_diagnosed_all_the_same(tmp_path: Path) -> None:

@@ -115,7 +115,18 @@ def write_everything(folder: Path, rows: list[SolveRecord]) -> None:
     finding = {"name": "sandwich", "value": 0.3, "bound": 0.5, "verdict": "holds", "statement": "<b>Not markup</b>"}
     skipped = {"name": "linearity", "value": None, "bound": None, "verdict": "not_applicable", "statement": "ReLU."}
     advice = {"topic": "learning-rate", "recommendation": "Keep it", "measured": "2.0", "assumptions_met": True}
-    diagnosis = {"name": "my-run", "findings": [finding, skipped], "advice": [advice], "numbers": {"mu": 1.0}}
+    diagnosis = {
+        "name": "my-run",
+        "headline": {
+            "limit": "data",
+            "advice": "collect more samples",
+            "evidence": ["gap 0.3"],
+            "gain": {"value": 0.1},
+        },
+        "findings": [finding, skipped],
+        "advice": [advice],
+        "numbers": {"mu": 1.0},
+    }
     (run / "diagnostics").mkdir()
     (run / "diagnostics" / "diagnosis.json").write_text(json.dumps(diagnosis))
     draw = Figure(figsize=(2, 1))

@@ -87,6 +87,8 @@ def test_a_diagnosis_is_shown_with_its_advice_and_pictures(page: Any) -> None:
     assert column(page, "advice-0", 1) == ["Keep it"]
     assert column(page, "findings-0", 1) == ["holds"]
     assert column(page, "findings-0-silent", 1) == ["not applicable"]
+    told = page.execute_script("return document.querySelector('#diagnostics dl').textContent")
+    assert "data: collect more samples" in told
     assert page.execute_script("return document.querySelector('#diagnostics img').naturalWidth") > 0
 
 

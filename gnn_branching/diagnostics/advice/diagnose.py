@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gnn_branching.contracts import InputError, Sample
 from gnn_branching.diagnostics.advice import recommendations as advise
+from gnn_branching.diagnostics.advice.headline import RECORD, Epoch, Headline, headline
 from gnn_branching.diagnostics.advice.picture import Curve, Panel, draw
 from gnn_branching.diagnostics.advice.story import layer_panels, series, story_panels
 from gnn_branching.diagnostics.measures.finding import Finding, Verdict
@@ -29,25 +30,6 @@ TARGET_SHARE = 0.9
 """The forecast aims at this share of the excess loss seen last."""
 DEFAULT_EPSILON = 0.05
 """Excess loss, in nats, at which PL*_ε no longer asks for progress."""
-
-
-class Epoch(Protocol):
-    """One epoch of a training, as in ``metrics.jsonl``."""
-
-    @property
-    def train_loss(self) -> float:
-        """Mean training loss of the epoch."""
-        ...
-
-    @property
-    def valid_loss(self) -> float:
-        """Validation loss after it."""
-        ...
-
-    @property
-    def learning_rate(self) -> float:
-        """Learning rate of its last step."""
-        ...
 
 
 class DiagnosableRun(Protocol):
@@ -124,6 +106,7 @@ class Diagnosis:
 
     Args:
         name: Of the run.
+        headline: What limits the training; None before it has enough epochs.
         measurement: Everything measured.
         floor: Irreducible loss of the probe samples.
         past: Back-test of the epoch forecast on this run; None with too few epochs.
@@ -132,6 +115,7 @@ class Diagnosis:
     """
 
     name: str
+    headline: Headline | None
     measurement: Measurement
     floor: IrreducibleLoss
     past: BackTest | None
@@ -166,6 +150,7 @@ def diagnose(run: DiagnosableRun, out: Path, *, epsilon: float = DEFAULT_EPSILON
     recommendations = _advice(run, found, floor, losses, past, epsilon)
     diagnosis = Diagnosis(
         name=run.name,
+        headline=headline(run.history, run.probes),
         measurement=found,
         floor=floor,
         past=past,
@@ -233,6 +218,7 @@ PICTURES = ("pl-star.png", "training.png", "layers.png", "kernel.png", "interpol
 def _write(diagnosis: Diagnosis, run: DiagnosableRun, out: Path) -> None:
     document = {
         "name": diagnosis.name,
+        "headline": asdict(diagnosis.headline) if diagnosis.headline else None,
         "floor": asdict(diagnosis.floor),
         "numbers": numbers(diagnosis.measurement),
         "back_test": asdict(diagnosis.past) if diagnosis.past else None,
@@ -241,7 +227,7 @@ def _write(diagnosis: Diagnosis, run: DiagnosableRun, out: Path) -> None:
     }
     (out / "diagnosis.json").write_text(json.dumps(_finite(document), indent=1) + "\n", encoding="utf-8")
     (out / "diagnosis.md").write_text(_markdown(diagnosis), encoding="utf-8")
-    draw(story_panels(run.probes), out / "pl-star.png", n_columns=2)
+    draw(story_panels(run.probes, run.history), out / "pl-star.png", n_columns=2)
     draw(layer_panels(run.probes), out / "layers.png")
     draw(_training_panels(run, diagnosis.floor.floor), out / "training.png")
     draw(_kernel_panels(diagnosis.measurement), out / "kernel.png")
@@ -280,7 +266,7 @@ def numbers(found: Measurement) -> dict[str, float]:
 
 
 def _markdown(diagnosis: Diagnosis) -> str:
-    lines = [f"# Diagnosis of {diagnosis.name}", "", "## Advice", ""]
+    lines = [f"# Diagnosis of {diagnosis.name}", "", *_headline_lines(diagnosis.headline), "## Advice", ""]
     for item in diagnosis.advice:
         met = "" if item.assumptions_met else " (assumptions NOT met)"
         record = f" Record: {item.record}." if item.record else ""
@@ -294,6 +280,13 @@ def _markdown(diagnosis: Diagnosis) -> str:
     lines += ["", "## Numbers", "", "| number | value |", "|---|---|"]
     lines += [f"| {name} | {value:.6g} |" for name, value in numbers(diagnosis.measurement).items()]
     return "\n".join([*lines, "", *(f"![{name}]({name})" for name in PICTURES), ""])
+
+
+def _headline_lines(found: Headline | None) -> list[str]:
+    if found is None:
+        return []
+    told = f"**Limited by {found.limit}: {found.advice}** ({RECORD})."
+    return [told, "", *(f"- {line}" for line in found.evidence), ""]
 
 
 def _training_panels(run: DiagnosableRun, floor: float) -> list[Panel]:

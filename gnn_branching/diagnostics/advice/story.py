@@ -78,7 +78,7 @@ def story_panels(probes: Sequence[ProbeRecord], history: Sequence[Epoch] = ()) -
         ceiling, radius, promise = LIMIT / rates, ball_radius(points), promised(points)
     floor = points[-1].values.get("target_entropy", 0.0) if points else 0.0
     losses = [epoch.train_loss - floor for epoch in history]
-    epochs = [Curve(x=[epoch.step for epoch in history], y=losses, label="training, by epoch")] if history else []
+    epochs = [Curve(x=[epoch.step for epoch in history], y=losses, label="training loss, by epoch")] if history else []
     rows = [
         (
             "Loss above its floor",

@@ -24,7 +24,7 @@ from gnn_branching.contracts import Sample
 from gnn_branching.dataset.data import BranchingData
 from gnn_branching.dataset.source import SampleSource
 from gnn_branching.diagnostics.measures.glance import Glance, WarmStart, glance
-from gnn_branching.diagnostics.measures.imitation import candidate_targets, imitation_probe
+from gnn_branching.diagnostics.measures.imitation import PROBED_LOSSES, candidate_targets, imitation_probe
 from gnn_branching.diagnostics.measures.layers import dead_unit_share, layer_norms, relative_moves
 from gnn_branching.diagnostics.measures.linearity import kernel_change
 from gnn_branching.diagnostics.measures.polyak import local_ratio
@@ -340,7 +340,12 @@ def _kernel_values(seen: Glance) -> dict[str, float]:
 
 
 def mean_target_entropy(samples: Sequence[Sample], loss: str) -> float:
-    """Return the mean entropy of the targets: the floor of the loss, on more samples than a point has."""
+    """Return the mean entropy of the targets: the floor of the loss, on more samples than a point has.
+
+    NaN for losses that are no cross-entropy.
+    """
+    if loss not in PROBED_LOSSES:
+        return float("nan")
     targets = (candidate_targets(torch.from_numpy(sample.scores), loss) for sample in samples)
     return sum(float(-torch.special.xlogy(t, t).sum()) for t in targets) / len(samples)
 

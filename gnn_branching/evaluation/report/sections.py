@@ -16,7 +16,7 @@ from gnn_branching.evaluation.report.run_figures import (
     training_curves,
     trees_side_by_side,
 )
-from gnn_branching.evaluation.report.sources import FoundDiagnosis, FoundFinding, Sources
+from gnn_branching.evaluation.report.sources import FoundDiagnosis, FoundFinding, FoundHeadline, Sources
 from gnn_branching.evaluation.report.tables import Cell, Column, Table, Tone, integer, number, words
 from gnn_branching.evaluation.report.theme import png_picture
 from gnn_branching.evaluation.solves.known_optima import instance_stem
@@ -96,6 +96,8 @@ def diagnostics_section(diagnoses: Sequence[FoundDiagnosis]) -> Section:
         parts += [
             Part(
                 title=diagnosis.name if len(diagnoses) > 1 else "",
+                facts=_headline_facts(diagnosis.headline),
+                facts_first=True,
                 tables=(_advice_table(diagnosis, position), _finding_table(diagnosis.name, told, f"{position}")),
                 pictures=tuple(
                     png_picture(path, name=f"diagnosis{position}-{path.stem}") for path in diagnosis.pictures
@@ -127,6 +129,14 @@ def _advice_table(diagnosis: FoundDiagnosis, position: int) -> Table:
         for advice in diagnosis.advice
     )
     return Table(name=f"advice-{position}", title=f"Advice for {diagnosis.name}", columns=columns, rows=rows)
+
+
+def _headline_facts(headline: FoundHeadline | None) -> tuple[Fact, ...]:
+    """Say first what limits the training, then why."""
+    if headline is None:
+        return ()
+    answer = Fact(name="Limited by", value=f"{headline.limit}: {headline.advice}")
+    return (answer, *(Fact(name="Evidence", value=line) for line in headline.evidence))
 
 
 def _finding_table(name: str, findings: Sequence[FoundFinding], key: str) -> Table:

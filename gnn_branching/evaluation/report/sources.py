@@ -50,17 +50,34 @@ class FoundAdvice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FoundHeadline:
+    """What limits a training, as found in ``diagnosis.json``.
+
+    Args:
+        limit: ``data``, ``optimisation``, ``capacity``, ``expert`` or ``done``.
+        advice: What to do.
+        evidence: Lines.
+    """
+
+    limit: str
+    advice: str
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FoundDiagnosis:
     """What ``diagnose`` left in a folder.
 
     Args:
         name: The training's name.
+        headline: What limits it; None if that could not be said.
         findings: Values beside their bounds.
         advice: Recommendations.
         pictures: PNG files, by name.
     """
 
     name: str
+    headline: FoundHeadline | None
     findings: tuple[FoundFinding, ...]
     advice: tuple[FoundAdvice, ...]
     pictures: tuple[Path, ...]
@@ -116,6 +133,7 @@ class Sources:
 
 
 _FINDINGS = TypeAdapter(tuple[FoundFinding, ...])
+_HEADLINE = TypeAdapter(FoundHeadline | None)
 _ADVICE = TypeAdapter(tuple[FoundAdvice, ...])
 
 
@@ -164,11 +182,16 @@ def read_diagnosis(path: Path) -> FoundDiagnosis:
         document = json.loads(path.read_text(encoding="utf-8"))
         findings = _FINDINGS.validate_python(document.get("findings", []))
         advice = _ADVICE.validate_python(document.get("advice", []))
+        headline = _HEADLINE.validate_python(document.get("headline"))
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"{path} is no diagnosis ({str(error).splitlines()[0]}); run diagnose again") from None
     name = str(document.get("name") or _run_name(path))
     return FoundDiagnosis(
-        name=name, findings=findings, advice=advice, pictures=tuple(sorted(path.parent.glob("*.png")))
+        name=name,
+        headline=headline,
+        findings=findings,
+        advice=advice,
+        pictures=tuple(sorted(path.parent.glob("*.png"))),
     )
 
 

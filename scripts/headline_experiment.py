@@ -1,0 +1,382 @@
+"""Does the headline name what helps a training most? A back-test by doing it.
+
+Each training of the grid is repeated with twice the samples, twice the width, twice the passes, half and twice the
+learning rate, and what that really changed in the lowest validation loss is set against what the headline said.
+
+    python -m scripts.headline_experiment run lot-sizing=runs/ls/dataset --out runs/headline
+    python -m scripts.headline_experiment table --out runs/headline
+
+Samples stand for solves: a subset is made of whole episodes, in an order that the seed draws, and a training on twice
+the samples has all those of the smaller one. Trainings on subsets take as many steps as those on the whole. Every
+training is a line of ``results.jsonl``; what is there is not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gnn_branching.config import ModelConfig, TrainingConfig
+from gnn_branching.dataset.loader import BatchStream, FixedOrder, Share
+from gnn_branching.dataset.source import MemorySource, SampleSource, SubsetSource, seen_as
+from gnn_branching.diagnostics.advice.headline import Limit, Signs, data_gain, limit_of
+from gnn_branching.diagnostics.measures.curvature import hessian_top
+from gnn_branching.diagnostics.measures.imitation import imitation_probe
+from gnn_branching.diagnostics.measures.polyak import local_ratio
+from gnn_branching.diagnostics.measures.tangent_kernel import kernel_spectrum, tangent_kernel
+from gnn_branching.diagnostics.tracking.tracker import probe_samples
+from gnn_branching.model.network import BipartiteGCNN, initial_network, inputs_of
+from gnn_branching.seeding import derive_seed
+from gnn_branching.shards import open_dataset
+from gnn_branching.training.loop import train
+from gnn_branching.training.losses import get_loss
+from gnn_branching.training.outputs import read_metrics
+from scripts.results_file import append_result, read_results
+
+SAMPLES, RATE = (250, 500), 4e-3
+CHANGES = ("samples", "width", "passes", "half rate", "twice rate")
+NORMAL_90 = 1.64
+"""Half width of a two-sided 90 % interval, in standard deviations."""
+ROUNDS = ((0, 160, 8), (0, 480, 8), (1, 160, 8), (0, 160, 32), (1, 480, 8), (0, 480, 32), (1, 160, 32), (1, 480, 32))
+"""Seed, steps and width of the trainings that get a headline, so ordered that an experiment cut short says most."""
+N_EPOCHS, BATCH_SIZE = 8, 16
+N_PROBE_SAMPLES, N_KERNEL_SAMPLES = 32, 6
+TRAINING = TrainingConfig(
+    loss="tie-aware",
+    schedule="one-cycle",
+    batch_size=BATCH_SIZE,
+    n_epochs=N_EPOCHS,
+    stop_patience=1000,
+    checkpoint_every_n_batches=0,
+    n_threads=1,
+    device="cpu",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What is varied.
+
+    Args:
+        family: Problem family.
+        seed: Of weights, batches and the order of the episodes.
+        n_samples: Training samples.
+        width: Of every layer.
+        n_steps: Optimizer steps.
+        rate: Highest rate of the one-cycle.
+    """
+
+    family: str
+    seed: int
+    n_samples: int
+    width: int
+    n_steps: int
+    rate: float
+
+    def changes(self) -> dict[str, Setting]:
+        """Return what the headline may advise, by name."""
+        return {
+            "samples": replace(self, n_samples=2 * self.n_samples),
+            "width": replace(self, width=2 * self.width),
+            "passes": replace(self, n_steps=2 * self.n_steps),
+            "half rate": replace(self, rate=self.rate / 2),
+            "twice rate": replace(self, rate=self.rate * 2),
+        }
+
+    @property
+    def half(self) -> Setting:
+        """Return the training on half of the samples, from which the gain of twice may be extrapolated."""
+        return replace(self, n_samples=self.n_samples // 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """One training; a line of ``results.jsonl``.
+
+    Args:
+        setting: What was trained.
+        train_losses: Mean over each epoch's batches.
+        valid_losses: After each epoch.
+        best_train_loss: Over all training samples at the best weights.
+        valid_by_sample: At the best weights.
+        train_floor: Entropy of the targets of the training samples.
+        valid_floor: The same of the validation samples.
+        measures: PL ratio, sharpness and kernel at the best weights; none of trainings that get no headline.
+        seconds: Wall time.
+    """
+
+    setting: Setting
+    train_losses: tuple[float, ...]
+    valid_losses: tuple[float, ...]
+    best_train_loss: float
+    valid_by_sample: tuple[float, ...]
+    train_floor: float
+    valid_floor: float
+    measures: dict[str, float]
+    seconds: float
+
+    @property
+    def best(self) -> float:
+        """Lowest validation loss."""
+        return min(self.valid_losses)
+
+    @property
+    def signs(self) -> Signs:
+        """What the headline is read from."""
+        return Signs.read(self.train_losses, self.valid_losses, self.train_floor)
+
+
+def bases(families: Iterable[str]) -> Iterator[Setting]:
+    """Yield the trainings that get a headline, in the order in which they are made."""
+    names = list(families)
+    for seed, n_steps, width in ROUNDS:
+        for family in names:
+            for n in SAMPLES:
+                yield Setting(family=family, seed=seed, n_samples=n, width=width, n_steps=n_steps, rate=RATE)
+
+
+def plan(families: Iterable[str]) -> list[Setting]:
+    """Return every training to be made, each once, in order."""
+    wanted = [s for base in bases(families) for s in (base, *base.changes().values(), base.half)]
+    return list(dict.fromkeys(wanted))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Data:
+    """One family's samples in memory, each the graph of its subproblem.
+
+    Args:
+        train: Training samples.
+        valid: Those of the splits ``valid`` and ``test``.
+        episodes: Indices of the training samples, by solve.
+    """
+
+    train: MemorySource
+    valid: MemorySource
+    episodes: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def load(cls, dataset: Path) -> Data:
+        """Read a dataset."""
+        splits = {split: seen_as(open_dataset(dataset, split), "subproblem") for split in ("train", "valid", "test")}
+        train, valid, test = ([source[i] for i in range(len(source))] for source in splits.values())
+        owners = [(sample.origin.instance_sha256, sample.origin.episode) for sample in train]
+        episodes = [tuple(i for i, _ in run) for _, run in groupby(enumerate(owners), key=lambda item: item[1])]
+        return cls(train=MemorySource(train), valid=MemorySource([*valid, *test]), episodes=tuple(episodes))
+
+    def subset(self, seed: int, n_samples: int) -> SampleSource:
+        """Return the first samples of the episodes in the seed's order."""
+        order = list(self.episodes)
+        random.Random(derive_seed(seed, "episodes")).shuffle(order)
+        return SubsetSource(self.train, [i for episode in order for i in episode][:n_samples])
+
+
+def train_one(data: Data, setting: Setting) -> Trained:
+    """Train, and measure the best weights."""
+    config = replace(TRAINING, learning_rate=setting.rate, n_batches_per_epoch=setting.n_steps // N_EPOCHS)
+    source = data.subset(setting.seed, setting.n_samples)
+    network = initial_network(ModelConfig(hidden_size=setting.width), setting.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        result = train(network, source, data.valid, config, seed=setting.seed, run_folder=Path(folder), display="none")
+        history = read_metrics(Path(folder) / "metrics.jsonl")
+    torch.set_num_threads(1)
+    return Trained(
+        setting=setting,
+        train_losses=tuple(epoch.train_loss for epoch in history),
+        valid_losses=tuple(epoch.valid_loss for epoch in history),
+        best_train_loss=float(np.mean(sample_losses(network, source))),
+        valid_by_sample=tuple(round(loss, 4) for loss in sample_losses(network, data.valid)),
+        train_floor=entropy(source),
+        valid_floor=entropy(data.valid),
+        measures=measured(network, source) if setting in bases([setting.family]) else {},
+        seconds=result.wall_seconds,
+    )
+
+
+@torch.inference_mode()
+def sample_losses(network: BipartiteGCNN, source: SampleSource) -> list[float]:
+    """Return the loss of each sample."""
+    order, loss = FixedOrder(len(source), 128), get_loss(TRAINING.loss)
+    batches = BatchStream(source, order, start=0, stop=order.n_batches, share=Share(), n_workers=0, pin_memory=False)
+    return [value for batch in batches for value in loss(network(*inputs_of(batch)).float(), batch).tolist()]
+
+
+def entropy(source: SampleSource) -> float:
+    """Return the mean entropy of the targets: the least loss, if all candidates can be told apart."""
+    n_tied = [int((source[i].scores == source[i].scores.max()).sum()) for i in range(len(source))]
+    return float(np.mean(np.log(n_tied)))
+
+
+def measured(network: BipartiteGCNN, source: SampleSource) -> dict[str, float]:
+    """Measure what tracking measures, at the network's weights."""
+    probe = imitation_probe(network, probe_samples(source, N_PROBE_SAMPLES), TRAINING.loss)
+    small = imitation_probe(network, probe_samples(source, N_KERNEL_SAMPLES), TRAINING.loss)
+    weights = probe.parameters()
+    ratio = local_ratio(probe, weights)
+    top = hessian_top(small, weights, tolerance=1e-2, n_vectors=6, exact=False)
+    spectrum = kernel_spectrum(small, weights, tangent_kernel(small, weights))
+    return {
+        "probe_loss": ratio.loss,
+        "probe_excess_loss": ratio.excess,
+        "gradient_norm": ratio.gradient_norm,
+        "mu": ratio.mu,
+        "hessian_lambda_max": top.value,
+        "hessian_residual": top.residual,
+        "kernel_lambda_max": spectrum.lambda_max,
+        "kernel_lambda_min_positive": spectrum.lambda_min_positive,
+        "kernel_effective_rank": spectrum.effective_rank,
+        "kernel_null_residual_share": spectrum.null_residual_share,
+        "kernel_low_residual_share": spectrum.low_residual_share,
+    }
+
+
+def read(out: Path) -> dict[Setting, Trained]:
+    """Return what was trained so far, by this or another process."""
+    rows = [Trained(**{**row, "setting": Setting(**row["setting"])}) for row in read_results(out)]
+    return {row.setting: row for row in rows}
+
+
+def run(datasets: Mapping[str, Path], out: Path) -> None:
+    """Train what is missing."""
+    data = {family: Data.load(dataset) for family, dataset in datasets.items()}
+    done = read(out)
+    missing = [setting for setting in plan(datasets) if setting not in done]
+    print(f"{len(done)} done, {len(missing)} to do", flush=True)
+    for setting in missing:
+        trained = train_one(data[setting.family], setting)
+        append_result(out, asdict(trained))
+        print(f"{setting}: {trained.best:.4f} in {trained.seconds:.1f} s", flush=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A training, what its changes really brought, and what was said of it.
+
+    Args:
+        setting: The training.
+        signs: What the headline is read from.
+        gains: Fall of the lowest validation loss by change, in nats.
+    """
+
+    setting: Setting
+    signs: Signs
+    gains: dict[str, float]
+
+    def gain_of(self, limit: Limit) -> float:
+        """Return what heeding a headline brought: at best, where it leaves a choice; nothing for ``done``."""
+        return max((self.gains[change] for change in REMEDIES[limit]), default=0.0)
+
+    def best(self, noise: float) -> Limit:
+        """Return what should have been said: the class of the best change, or ``done`` if none stands out of noise."""
+        best = max(REMEDIES, key=self.gain_of)
+        return best if self.gain_of(best) > noise else Limit.DONE
+
+    def is_hit(self, said: Limit, noise: float) -> bool:
+        """Whether heeding it brought as much as anything would have, but for noise."""
+        if said in (Limit.DONE, Limit.EXPERT) or self.best(noise) is Limit.DONE:
+            return said in (Limit.DONE, Limit.EXPERT) and self.best(noise) is Limit.DONE
+        return self.gain_of(said) >= max(self.gains.values()) - noise
+
+
+REMEDIES = {
+    Limit.DATA: ("samples",),
+    Limit.CAPACITY: ("width",),
+    Limit.OPTIMISATION: ("passes", "half rate", "twice rate"),
+    Limit.DONE: (),
+}
+
+
+def outcomes(trained: Mapping[Setting, Trained]) -> list[Outcome]:
+    """Return every training whose changes are all there, in the order of their settings."""
+    found = []
+    for setting in sorted(trained, key=astuple):
+        changes = setting.changes()
+        if trained[setting].measures and all(changed in trained for changed in changes.values()):
+            row = trained[setting]
+            gains = {name: row.best - trained[changed].best for name, changed in changes.items()}
+            found.append(Outcome(setting=setting, signs=row.signs, gains=gains))
+    return found
+
+
+def noise_of(found: Sequence[Outcome]) -> float:
+    """Return 1.64 standard deviations of a gain over seeds, pooled over settings and changes; NaN without pairs."""
+    differences = [
+        one.gains[name] - other.gains[name]
+        for one in found
+        for other in found
+        if other.setting == replace(one.setting, seed=one.setting.seed + 1)
+        for name in one.gains
+    ]
+    return NORMAL_90 * float(np.sqrt(np.mean(np.square(differences)) / 2.0)) if differences else float("nan")
+
+
+def table(trained: Mapping[Setting, Trained], noise: float | None = None) -> str:
+    """Return the back-test as Markdown."""
+    found = outcomes(trained)
+    level = noise_of(found) if noise is None else noise
+    lines = [
+        f"{len(found)} trainings with all their changes, of {len(trained)} made; noise of a gain {level:.3f} nats.",
+        "",
+        "| family | seed | samples | width | steps | validation | gap | said | best | hit | always data | "
+        + " | ".join(CHANGES)
+        + " | expected of twice the samples |",
+        "|---" * (12 + len(CHANGES)) + "|",
+    ]
+    for item in found:
+        said, gain = limit_of(item.signs), data_gain(item.signs)
+        s = item.setting
+        cells = [s.family, s.seed, s.n_samples, s.width, s.n_steps, f"{item.signs.valid:.3f}", f"{item.signs.gap:.3f}"]
+        cells += [said, item.best(level), *("yes" if item.is_hit(x, level) else "no" for x in (said, Limit.DATA))]
+        cells += [f"{item.gains[name]:+.3f}" for name in CHANGES]
+        cells.append(f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join([*lines, "", *_summary(found, level)])
+
+
+def halves(found: Sequence[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
+    """Return the trainings on which the rule was made, of fewer samples, and those on which it is judged, of more."""
+    fewest = min(SAMPLES)
+    return (
+        [item for item in found if item.setting.n_samples == fewest],
+        [item for item in found if item.setting.n_samples != fewest],
+    )
+
+
+def _summary(found: Sequence[Outcome], noise: float) -> Iterator[str]:
+    yield "| trainings | headline right | always more data right | median error of the gain | inside its interval |"
+    yield "|---|---|---|---|---|"
+    for name, part in zip(("rules made on", "judged on"), halves(found), strict=True):
+        if part:
+            gains = [data_gain(item.signs) for item in part]
+            real = [item.gains["samples"] for item in part]
+            inside = np.mean([g.low <= r <= g.high for g, r in zip(gains, real, strict=True)])
+            error = np.median([abs(g.value - r) for g, r in zip(gains, real, strict=True)])
+            hits = sum(item.is_hit(limit_of(item.signs), noise) for item in part)
+            always = sum(item.is_hit(Limit.DATA, noise) for item in part)
+            yield f"| {name} | {hits} of {len(part)} | {always} of {len(part)} | {error:.3f} nats | {inside:.0%} |"
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", choices=("run", "table"))
+    parser.add_argument("datasets", nargs="*", metavar="FAMILY=DATASET")
+    parser.add_argument("--out", type=Path, default=Path("runs/headline"))
+    parser.add_argument("--noise", type=float, help="of a gain, in nats, if the seeds there cannot tell")
+    given = parser.parse_args()
+    if given.action == "table":
+        print(table(read(given.out), given.noise))
+        return
+    run({family: Path(folder) for family, _, folder in (item.partition("=") for item in given.datasets)}, given.out)
+
+
+if __name__ == "__main__":
+    main()
