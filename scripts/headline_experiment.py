@@ -36,6 +36,7 @@ from gnn_branching.diagnostics.tracking.tracker import probe_samples
 from gnn_branching.model.network import BipartiteGCNN, initial_network, inputs_of
 from gnn_branching.seeding import derive_seed
 from gnn_branching.shards import open_dataset
+from gnn_branching.subproblem import View
 from gnn_branching.training.loop import train
 from gnn_branching.training.losses import get_loss
 from gnn_branching.training.outputs import read_metrics
@@ -166,7 +167,8 @@ class Data:
     @classmethod
     def load(cls, dataset: Path) -> Data:
         """Read a dataset."""
-        splits = {split: seen_as(open_dataset(dataset, split), "subproblem") for split in ("train", "valid", "test")}
+        view = View("subproblem")
+        splits = {split: seen_as(open_dataset(dataset, split), view) for split in ("train", "valid", "test")}
         train, valid, test = ([source[i] for i in range(len(source))] for source in splits.values())
         owners = [(sample.origin.instance_sha256, sample.origin.episode) for sample in train]
         episodes = [tuple(i for i, _ in run) for _, run in groupby(enumerate(owners), key=lambda item: item[1])]
