@@ -92,7 +92,7 @@ def learning_rate_advice(lambda_max: float, ceiling: float, used: float, optimiz
         assumptions_met=known,
         assumptions=f"{optimizer} on a quadratic with this curvature; kinks of ReLUs and gradient noise are left out",
         record="on quadratics half the ceiling converges and three times the ceiling diverges (tests); "
-        "on six trainings of this network the best rate lay between 0.09 and 1.25 of it (docs/results/learning-rate.md)",
+        "on six trainings of this network the best rate was 0.09 to 1.25 of it (docs/results/learning-rate.md)",
         high=ceiling,
     )
 
