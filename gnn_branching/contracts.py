@@ -247,7 +247,7 @@ class SolveFigures:
         status: Why it ended.
         wall_seconds: Wall time inside ``optimize()``.
         cpu_seconds: CPU time of the process inside ``optimize()``.
-        root_seconds: Wall time until the first branching; the whole time if nothing was branched on.
+        root_seconds: Wall time until the first branching; the whole time if nothing was branched on; NaN if unknown.
         n_tree_nodes: Branch-and-bound nodes processed (``SCIPgetNTotalNodes``).
         n_fair_nodes: ``n_tree_nodes`` + 2 · (branching calls that reduced a domain + calls that cut off a node)
             (Gamrath and Schubert 2018; Gasse et al. 2019).

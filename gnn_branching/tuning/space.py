@@ -78,6 +78,8 @@ SPACE: Mapping[str, Mapping[str, Changes]] = MappingProxyType(
 )
 """Dimensions of SCIP's settings: options by name, with what each changes."""
 
+GUARDED_PRESETS = ("guarded", "verified-top")
+"""Ways of using a policy that hand over to SCIP on models of another kind: what a recipe may ask for."""
 EXACT = (
     "presolving/",
     "separating/",
@@ -93,7 +95,7 @@ EXACT = (
 """What the names of all parameters that a point sets begin with: no limit, gap or tolerance is among them."""
 
 
-def rules_for(policy: str, *, presets: tuple[str, ...] = ("guarded", "plain", "verified-top")) -> tuple[str, ...]:
+def rules_for(policy: str, *, presets: tuple[str, ...] = GUARDED_PRESETS) -> tuple[str, ...]:
     """Return who may branch: the policy in several ways, or SCIP; for a rule of SCIP itself, SCIP alone."""
     if policy in SCIP_RULES:
         return tuple(dict.fromkeys((policy, "relpscost", "pscost")))

@@ -136,6 +136,20 @@ def test_highs_says_infeasible_and_stops_in_time(tmp_path: Path) -> None:
     assert solve_job(job).status == "infeasible"
 
 
+def test_a_comparison_with_highs(small_instances: Mapping[str, list[Path]], tmp_path: Path) -> None:
+    pytest.importorskip("highspy")
+    for path in small_instances["combinatorial-auction"][:2]:
+        shutil.copy(path, tmp_path)
+    out, figures = tmp_path / "out", tmp_path / "figures.json"
+    command = ["evaluate", "highs", "--instances", str(tmp_path), "--seeds", "1", "--settings", "default"]
+    assert main([*command, "--out", str(out), "--json", str(figures)]) == 0
+    values = json.loads(figures.read_text())
+    own = {key.rpartition("/")[2]: value for key, value in values.items() if "/highs/" in key}
+    assert own["solved"] == 2
+    assert own["time_ratio"] > 0
+    assert own["post_root_time_ratio"] is None  # it does not say when it began to branch
+
+
 def test_solve_takes_the_recipe_and_says_so(
     small_instances: Mapping[str, list[Path]], cooked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

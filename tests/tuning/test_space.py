@@ -9,9 +9,20 @@ import pyscipopt
 import pytest
 
 from gnn_branching.contracts import InputError
+from gnn_branching.solver.rule import PRESETS
 from gnn_branching.solver.settings import SolveLimits, parameter_file, read_parameters
 from gnn_branching.solver.solve import prepare_solve
-from gnn_branching.tuning.space import EXACT, RULE, SCIP_DEFAULT, SPACE, is_policy, point, rules_for, settings_of
+from gnn_branching.tuning.space import (
+    EXACT,
+    GUARDED_PRESETS,
+    RULE,
+    SCIP_DEFAULT,
+    SPACE,
+    is_policy,
+    point,
+    rules_for,
+    settings_of,
+)
 from tests.solver.test_random_programs import write_program
 
 N_PROGRAMS = 100
@@ -85,7 +96,8 @@ def test_what_is_unknown_is_refused() -> None:
 
 
 def test_who_may_branch() -> None:
-    assert rules_for("set-cover") == ("guarded", "plain", "verified-top", "relpscost", "pscost")
+    assert rules_for("set-cover") == ("guarded", "verified-top", "relpscost", "pscost")
+    assert all(PRESETS[preset].guard for preset in GUARDED_PRESETS)
     assert rules_for("pscost") == ("pscost", "relpscost")
     assert [is_policy(rule) for rule in ("guarded", "relpscost")] == [True, False]
     assert RULE not in SPACE

@@ -60,7 +60,7 @@ def solve_with_highs(job: SolveJob) -> SolveFigures:
         status=_status(highspy, solver.getModelStatus()),
         wall_seconds=wall_seconds,
         cpu_seconds=cpu_seconds,
-        root_seconds=wall_seconds,
+        root_seconds=math.nan,  # it does not say when it began to branch
         n_tree_nodes=max(int(info.mip_node_count), 0),
         n_fair_nodes=max(int(info.mip_node_count), 0),
         n_lp_iterations=int(info.simplex_iteration_count),
