@@ -8,12 +8,15 @@ betting", section 4) grows as long as the policy loses, and may be looked at aft
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numba
 import numpy as np
 import pyscipopt
 from numba import types
 
 from gnn_branching.contracts import BranchingState, CandidateIndex, FeatureRanges, FloatArray
+from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.solver.candidates import Candidates, HandoverError
 from gnn_branching.solver.expert import limited_strong_branching
 from gnn_branching.solver.search_features import pseudocost_scores
@@ -24,6 +27,10 @@ MOST_OUTSIDE = 0.3
 """Share of a feature's values that may be outside; ranges leave out a hundredth of the training's."""
 FIRST_CHECKS, CHECK_EVERY = 4, 64
 """Tree nodes at which what the policy sees is checked: the first few, then now and then."""
+
+AGE = "scaled_age"
+"""Not checked: it tells how long the search has gone on, and nothing of the model. Under other settings than those of
+the training a third of it may lie outside at home."""
 
 SHARE_OF_ITERATIONS = 0.02
 """LP iterations that comparisons may take, of all there were so far."""
@@ -47,7 +54,11 @@ class InputGuard:
     """
 
     def __init__(self, ranges: FeatureRanges) -> None:
-        self._ranges = ranges
+        self._ranges = replace(
+            ranges,
+            row=_without(ranges.row, ROW_FEATURES.index(AGE)),
+            variable=_without(ranges.variable, VARIABLE_FEATURES.index(AGE)),
+        )
         self.n_checks = 0
         self._is_home = True
 
@@ -66,6 +77,13 @@ class InputGuard:
             share_outside(state.edges.values[:, None], *ranges.edge),
             share_outside(state.variable_features, *ranges.variable),
         )
+
+
+def _without(bounds: FloatArray, column: int) -> FloatArray:
+    """Return bounds that let a column be anything."""
+    open_ended = bounds.copy()
+    open_ended[:, column] = (-np.finfo(np.float64).max / 4, np.finfo(np.float64).max / 4)
+    return open_ended
 
 
 class GainGuard:

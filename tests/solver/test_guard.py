@@ -19,7 +19,7 @@ from gnn_branching.contracts import (
     FloatArray,
 )
 from gnn_branching.dataset.ranges import FeatureRange
-from gnn_branching.feature_schema import VARIABLE_FEATURES
+from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.policy import load_policy
 from gnn_branching.solver.candidates import Candidates
 from gnn_branching.solver.features import FeatureExtractor
@@ -90,6 +90,16 @@ def test_its_own_family_is_home_and_others_are_not(
             assert max(shares) <= MOST_OUTSIDE
         elif family in ("set-cover", "capacitated-facility-location"):
             assert min(shares) > 2 * MOST_OUTSIDE, family
+
+
+def test_how_long_a_search_has_gone_on_is_no_strange_model(
+    small_instances: Mapping[str, list[Path]], auction_ranges: FeatureRanges
+) -> None:
+    state = states_of(small_instances["combinatorial-auction"][:1])[0]
+    rows, variables = state.row_features.copy(), state.variable_features.copy()
+    rows[:, ROW_FEATURES.index("scaled_age")] = variables[:, VARIABLE_FEATURES.index("scaled_age")] = 1e6
+    old = replace(state, row_features=rows, variable_features=variables)
+    assert InputGuard(auction_ranges).outside(old) == InputGuard(auction_ranges).outside(state) <= MOST_OUTSIDE
 
 
 def test_the_input_is_looked_at_now_and_then_and_may_come_back(
