@@ -137,7 +137,7 @@ class _Job:
             return True
         share = Budget(seconds=TRAINING_SHARE * self.seconds)
         try:
-            fitted = fit_to_budget(self.experiment, self.folder, share, self.executor)
+            fitted = fit_to_budget(self.experiment, self.folder, share, self.executor, patience_seconds=0.0)
             train_policy(fitted, self.folder, executor=self.executor, verdict_seconds=0.0)
         except BarrenError as error:
             notes.append(f"no policy was trained: {error}")

@@ -66,7 +66,7 @@ def with_scores(sample: Sample, scores: list[float]) -> Sample:
 
 
 def test_scores_that_float32_would_tie_stay_apart() -> None:
-    sample = with_scores(random_sample(0, n_candidates=3), [1.0, 1.0 + 1e-12, 0.5])
+    sample = with_scores(random_sample(0, n_candidates=3), [1.0, 1.0 + 1e-8, 0.5])
     assert to_data(sample).is_best.tolist() == [False, True, False]
     tied = with_scores(random_sample(0, n_candidates=3), [2.0, 1.0, 2.0])
     assert to_data(tied).is_best.tolist() == [True, False, True]
