@@ -55,7 +55,7 @@ def search(small_instances: Mapping[str, list[Path]], tmp_path: Path) -> Search:
         finals=[(file, 1) for file in files[3:5]],
         limits=ResourceLimits(time_limit_seconds=20.0),
         seconds=3600.0,
-        most_trials=4,
+        most_trials=3,
         runner=RunnerOptions(n_workers=2, target="tests.tuning.test_search:slow_where_untouched"),
     )
 
