@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+SILENCE_SECONDS = 60.0
+"""Between two lines where there is no terminal."""
 
 
 @contextmanager
@@ -27,9 +32,21 @@ def counting(label: str, total: int) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def timing(label: str, seconds: float) -> Iterator[Callable[[float, str], None]]:
-    """Show how much of a time is used while the block runs; the block is given a function of seconds and a remark."""
+    """Show how much of a time is used while the block runs; the block is given a function of seconds and a remark.
+
+    Without a terminal, a remark is printed a minute.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[remark]}"))
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(label, total=seconds, remark="")
-        yield lambda done, remark: progress.update(task, completed=done, remark=remark)
+        told = monotonic()
+
+        def show(done: float, remark: str) -> None:
+            nonlocal told
+            progress.update(task, completed=done, remark=remark)
+            if not console.is_terminal and monotonic() - told >= SILENCE_SECONDS:
+                told = monotonic()
+                print(f"{label}: {remark}" if label else remark, file=sys.stderr, flush=True)
+
+        yield show
