@@ -11,7 +11,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from gnn_branching.config import DEFAULT_PRESET, InstancesConfig
+from gnn_branching.config import InstancesConfig
 from gnn_branching.contracts import InputError, InstanceFile, SolveRecord
 from gnn_branching.durable import write_durably, write_json
 from gnn_branching.pipeline.budget import OWN_MODELS
@@ -20,7 +20,7 @@ from gnn_branching.policy.card import Recipe, Verdict
 from gnn_branching.provenance import collect_provenance
 from gnn_branching.run_folder import RunFolder
 from gnn_branching.tuning.search import LEAST_PAIRS, Found, Pair, Search, Trial, differences, require_optuna
-from gnn_branching.tuning.space import RULE, Point, is_policy, point, rules_for
+from gnn_branching.tuning.space import GUARDED_PRESETS, RULE, Point, is_policy, point, rules_for
 
 if TYPE_CHECKING:
     from gnn_branching.evaluation.solves.plan import PolicySpec, ResourceLimits
@@ -347,7 +347,9 @@ def _starts(rule: str, card: PolicyCard | None) -> tuple[Point, ...]:
         {RULE: UNTOUCHED, **point(heuristics="fast")},
     ]
     if card is not None:
-        options[2:2] = [{**options[1], RULE: preset} for preset in (DEFAULT_PRESET, "verified-top")]
+        others = [preset for preset in GUARDED_PRESETS if preset != rule]
+        options[1:1] = [{**options[0], RULE: preset} for preset in others]
+        options += [{RULE: preset, **point(heuristics="fast", separating="off")} for preset in others]
     unique: list[Point] = []
     for found in options:
         if found not in unique:

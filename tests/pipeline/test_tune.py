@@ -78,7 +78,7 @@ def test_a_recipe_is_found_proven_and_kept(models: Path, policy: Path, tmp_path:
     folder = RunFolder(path=tmp_path / "run")
     pools = pools_for(str(policy), folder, family=None, size=None, instances=models)
     assert not {file.sha256 for file in pools.search} & {file.sha256 for file in pools.proof}
-    tuning = tune(str(policy), pools, folder, seconds=3600.0, most_trials=2, runner=STEADY)
+    tuning = tune(str(policy), pools, folder, seconds=3600.0, most_trials=3, runner=STEADY)
     assert tuning.recipe is not None
     assert tuning.against_untouched.time_ratio == pytest.approx(4 / 10)
     assert tuning.against_start.verdict == "faster"
@@ -96,7 +96,7 @@ def test_a_recipe_is_found_proven_and_kept(models: Path, policy: Path, tmp_path:
 def test_a_rule_of_scip_has_its_settings_in_the_run(models: Path, tmp_path: Path) -> None:
     folder = RunFolder(path=tmp_path / "run")
     pools = pools_for("relpscost", folder, family=None, size=None, instances=models)
-    tuning = tune("relpscost", pools, folder, seconds=3600.0, most_trials=2, runner=STEADY)
+    tuning = tune("relpscost", pools, folder, seconds=3600.0, most_trials=3, runner=STEADY)
     assert {trial.rule for trial in tuning.found.trials} <= {"relpscost", "pscost"}
     assert folder.recipe.is_file()
     figures = json.loads((folder.path / "tuning.json").read_text())
