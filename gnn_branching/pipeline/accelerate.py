@@ -186,7 +186,11 @@ class _Job:
 
     def _prove(self, searched: dict[str, tuple[Search, Found]], pools: Pools, notes: list[str]) -> Acceleration:
         """Compare all that was found on models held back, and keep the winner."""
-        rivals = [competitor(search, found.best, name) for name, (search, found) in searched.items()]
+        rivals = [
+            competitor(search, found.best, name)
+            for name, (search, found) in searched.items()
+            if dict(found.best) != dict(search.starts[0])  # else it is there already
+        ]
         if POLICY_TUNED in searched:
             search = searched[POLICY_TUNED][0]
             rivals.insert(0, competitor(search, search.starts[0], POLICY))
