@@ -200,8 +200,7 @@ class _Job:
         limits = next(iter(searched.values()))[0].limits
         records = Proof(folder=self.folder, pools=pools, limits=limits, runner=self.runner).run(rivals, seconds=seconds)
         lines = _compare(records, [rival.name for rival in rivals], searched, limits.time_limit_seconds)
-        faster = [line for line in lines if line.name != "highs" and line.verdict.verdict == "faster"]
-        best = min(faster, key=lambda line: line.verdict.time_ratio or 1.0, default=None)
+        best = choose_best(lines)
         return self._done(best, self._keep(best, lines, searched), lines, notes)
 
     def _keep(self, best: Line | None, lines: Sequence[Line], searched: dict[str, tuple[Search, Found]]) -> str:
@@ -222,8 +221,7 @@ class _Job:
         if plain is None:
             return f"gnn-branching solve MODEL --settings {self.folder.recipe} --policy {found.best['rule']}"
         recipe = recipe_from(search, found, untouched=best.verdict, start=best.by_settings or best.verdict)
-        if recipe is not None:
-            keep_recipe(str(self.folder.policy), parameters, recipe)
+        keep_recipe(str(self.folder.policy), parameters, recipe)
         return with_policy
 
     def _highs(self, notes: list[str]) -> list[PolicySpec]:
@@ -242,6 +240,18 @@ class _Job:
         done = Acceleration(best=best, command=command, lines=lines, notes=tuple(notes), seconds=self.ledger.seconds)
         write_durably(self.folder.path / "verdict.md", to_markdown(done).encode())
         return done
+
+
+def choose_best(lines: Sequence[Line]) -> Line | None:
+    """Return the fastest of those clearly faster than untouched SCIP; searched settings must earn their place.
+
+    A policy that is clearly faster as it is keeps SCIP's settings, unless others are clearly better for it.
+    """
+    faster = {line.name: line for line in lines if line.name != "highs" and line.verdict.verdict == "faster"}
+    tuned = faster.get(POLICY_TUNED)
+    if POLICY in faster and tuned is not None and (tuned.by_settings is None or tuned.by_settings.verdict != "faster"):
+        del faster[POLICY_TUNED]
+    return min(faster.values(), key=lambda line: line.verdict.time_ratio or 1.0, default=None)
 
 
 def _compare(

@@ -163,7 +163,8 @@ def tune(
         limit_seconds=limits.time_limit_seconds,
     )
     untouched, start = against(UNTOUCHED), against(started.name)
-    recipe = recipe_from(search, found, untouched=untouched, start=start)
+    clearly_better = untouched.verdict == "faster" and start.verdict == "faster"
+    recipe = recipe_from(search, found, untouched=untouched, start=start) if clearly_better else None
     write_durably(folder.recipe, parameters.read_bytes())
     if recipe is not None and search.policy is not None:
         keep_recipe(policy, parameters, recipe)
@@ -285,10 +286,8 @@ class Proof:
         return evaluate(request, self.folder.proof).records
 
 
-def recipe_from(search: Search, found: Found, *, untouched: Verdict, start: Verdict) -> Recipe | None:
-    """Return the recipe, or None if the settings are not clearly better than both."""
-    if not (untouched.verdict == "faster" and start.verdict == "faster"):
-        return None
+def recipe_from(search: Search, found: Found, *, untouched: Verdict, start: Verdict) -> Recipe:
+    """Return what was found as a recipe, with its evidence."""
     return Recipe(
         rule=found.best[RULE],
         sha256=sha256(search.parameter_file(found.best).read_bytes()).hexdigest(),

@@ -29,7 +29,9 @@ from gnn_branching.pipeline import (
     to_markdown,
     tune,
 )
-from gnn_branching.policy.card import read_card
+from gnn_branching.pipeline.accelerate import choose_best
+from gnn_branching.pipeline.acceleration import Line
+from gnn_branching.policy.card import Outcome, Verdict, read_card
 from gnn_branching.policy.folder import recipe_file
 from gnn_branching.policy.load import find_folder
 from gnn_branching.run_folder import RunFolder
@@ -90,6 +92,36 @@ def test_a_recipe_is_found_proven_and_kept(models: Path, policy: Path, tmp_path:
     }
     assert proven <= {Path(file.path).name for file in pools.proof}
     assert (folder.proof / "report.html").is_file()
+
+
+def line(name: str, outcome: Outcome, ratio: float, by_settings: Outcome | None = None) -> Line:
+    verdict = Verdict(
+        verdict=outcome,
+        preset="guarded",
+        baseline="relpscost",
+        settings="default",
+        time_ratio=ratio,
+        time_ratio_low=ratio - 0.1,
+        time_ratio_high=ratio + 0.1,
+        nodes_ratio=1.0,
+        n_pairs=15,
+        n_instances=15,
+        time_limit_seconds=60.0,
+    )
+    return Line(
+        name=name,
+        verdict=verdict,
+        by_settings=None if by_settings is None else replace(verdict, verdict=by_settings),
+    )
+
+
+def test_searched_settings_must_earn_their_place() -> None:
+    plain, tuned = line("policy", "faster", 0.8), line("policy, tuned", "faster", 0.75, "no-difference")
+    assert choose_best([plain, tuned]) == plain
+    assert choose_best([line("policy", "no-difference", 0.95), tuned]) == tuned
+    clearly = line("policy, tuned", "faster", 0.3, "faster")
+    assert choose_best([plain, clearly, line("highs", "faster", 0.1)]) == clearly
+    assert choose_best([line("policy", "slower", 1.4), line("SCIP, tuned", "no-difference", 0.97)]) is None
 
 
 @pytest.mark.slow
