@@ -6,7 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gnn_branching.pipeline import accelerate, collect, read_experiment, train_policy, tune
+    from gnn_branching.pipeline import collect, read_experiment, train_policy
+    from gnn_branching.pipeline.accelerate import accelerate
+    from gnn_branching.pipeline.tune import tune
     from gnn_branching.policy import load_policy
     from gnn_branching.solver.rule import LearnedBranching, RuleSettings
 
@@ -24,12 +26,12 @@ __all__ = [
 _HOMES = {
     "LearnedBranching": "gnn_branching.solver.rule",
     "RuleSettings": "gnn_branching.solver.rule",
-    "accelerate": "gnn_branching.pipeline",
+    "accelerate": "gnn_branching.pipeline.accelerate",
     "collect": "gnn_branching.pipeline",
     "load_policy": "gnn_branching.policy",
     "read_experiment": "gnn_branching.pipeline",
     "train_policy": "gnn_branching.pipeline",
-    "tune": "gnn_branching.pipeline",
+    "tune": "gnn_branching.pipeline.tune",
 }
 
 

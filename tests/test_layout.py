@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -202,3 +203,10 @@ def test_the_documented_walk_of_a_sample_is_one_way() -> None:
     for place, name in enumerate(walk):
         found = {name for name in imports(modules[name]) if name in walk}
         assert found <= set(walk[: place + 1]), f"{name} imports what comes later"
+
+
+def test_training_loads_neither_scip_nor_a_search() -> None:
+    """A machine that trains on given samples has no SCIP, and pays for no search."""
+    code = "import sys, gnn_branching.pipeline; print([m for m in ('pyscipopt', 'optuna') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -46,12 +46,13 @@ def accelerate(
     out
         Run folder: gets `policy/`, which `solve` takes, `verdict.md` and `proof/report.html`. `runs/MODELS` by default.
     """
-    from gnn_branching import pipeline
     from gnn_branching.evaluation.solves.runner import RunnerOptions
+    from gnn_branching.pipeline import Budget, acceleration
+    from gnn_branching.pipeline import accelerate as pipeline
     from gnn_branching.pipeline.samples import collection_executor
 
     folder = RunFolder(path=out or Path("runs") / models.resolve().name)
-    limit = pipeline.Budget.parse(budget)
+    limit = Budget.parse(budget)
     jobs = collection_executor(executor, folder=folder, workers=workers, ray_address=ray_address)
     step, best, expected = "", inf, 0.0
     with timing(step, limit.seconds) as show:
@@ -75,5 +76,5 @@ def accelerate(
             overrides=set_ or (),
             progress=pipeline.Progress(step=on_step, trial=on_trial),
         )
-    Console().print(Markdown(pipeline.to_markdown(done)))
-    write_figures(json, pipeline.acceleration_figures(done))
+    Console().print(Markdown(acceleration.to_markdown(done)))
+    write_figures(json, acceleration.acceleration_figures(done))

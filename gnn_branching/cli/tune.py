@@ -58,11 +58,12 @@ def tune(
     time_limit
         Seconds per solve; by default what the budget allows.
     """
-    from gnn_branching import pipeline
     from gnn_branching.evaluation.solves.runner import RunnerOptions
     from gnn_branching.execution import make_executor
+    from gnn_branching.pipeline import Budget
+    from gnn_branching.pipeline import tune as pipeline
 
-    seconds = pipeline.Budget.parse(budget).seconds
+    seconds = Budget.parse(budget).seconds
     name = pipeline.policy_name(policy)
     folder = RunFolder(path=out or Path("runs") / f"tune-{name}")
     pools = pipeline.pools_for(policy, folder, family=family, size=size, instances=instances, seed=seed)

@@ -58,9 +58,7 @@ SPACE: Mapping[str, Mapping[str, Changes]] = MappingProxyType(
         "feasibility pump": _frequency("heuristics/feaspump", -1, 0, 20),
         "oneopt": _frequency("heuristics/oneopt", -1, 1),
         "node selection": {SCIP_DEFAULT: {}}
-        | {
-            name: {f"nodeselection/{name}/stdpriority": HIGHEST} for name in ("bfs", "dfs", "hybridestim", "restartdfs")
-        },
+        | {name: {f"nodeselection/{name}/stdpriority": HIGHEST} for name in NODE_SELECTORS},
         "child selection": _options("nodeselection/childsel", "d", "u", "p", "i", "l", "r"),
         "propagation rounds": _options("propagating/maxrounds", 0, 1, 5),
         "reduced cost fixing": _frequency("propagating/redcost", -1, 0),

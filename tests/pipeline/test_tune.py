@@ -19,18 +19,10 @@ from gnn_branching.contracts import SolveFigures
 from gnn_branching.evaluation.solves import solving
 from gnn_branching.evaluation.solves.plan import SolveJob
 from gnn_branching.evaluation.solves.runner import RunnerOptions
-from gnn_branching.pipeline import (
-    Budget,
-    Progress,
-    accelerate,
-    acceleration_figures,
-    pools_for,
-    sentence,
-    to_markdown,
-    tune,
-)
-from gnn_branching.pipeline.accelerate import choose_best
-from gnn_branching.pipeline.acceleration import Line
+from gnn_branching.pipeline import Budget
+from gnn_branching.pipeline.accelerate import Progress, accelerate, choose_best
+from gnn_branching.pipeline.acceleration import Line, acceleration_figures, sentence, to_markdown
+from gnn_branching.pipeline.tune import pools_for, tune
 from gnn_branching.policy.card import Outcome, Verdict, read_card
 from gnn_branching.policy.folder import recipe_file
 from gnn_branching.policy.load import find_folder
@@ -55,7 +47,7 @@ STEADY = RunnerOptions(n_workers=2, target="tests.pipeline.test_tune:steady")
 
 @pytest.fixture(autouse=True)
 def short_races(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = sys.modules["gnn_branching.pipeline.tune"]  # the package has a function of that name
+    module = sys.modules["gnn_branching.pipeline.tune"]
     monkeypatch.setattr(module, "N_RACE", 3)
     monkeypatch.setattr(module, "N_FINALS", 2)
 
