@@ -145,7 +145,7 @@ def choose_setup(policy: str, settings: str | None) -> Setup:
     parameters = str(recipe_file(folder))
     assert recipe is not None
     print(f"note: settings from the recipe of policy {policy}: {recipe.against_untouched}", file=sys.stderr)
-    return Setup(settings=RECIPE, parameters=parameters, rule=recipe.rule if recipe.rule in SCIP_RULES else "")
+    return Setup(settings=RECIPE, parameters=parameters, rule=recipe.scip_rule)
 
 
 def choose_rule(name: str, settings: str, *, force: bool = False) -> str | Policy:

@@ -47,10 +47,8 @@ def sentence(done: Acceleration) -> str:
     """Return the verdict in one sentence."""
     if done.best is None:
         return "Stay with SCIP's default: nothing that was tried is clearly faster on models held back."
-    ratio, low, high = (getattr(done.best.verdict, f"time_ratio{end}") for end in ("", "_low", "_high"))
-    between = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
     return (
-        f"Use {done.best.name}: {ratio:.2f}{between} of untouched SCIP's time on "
+        f"Use {done.best.name}: {done.best.verdict.time_with_interval} of untouched SCIP's time on "
         f"{done.best.verdict.n_instances} models held back."
     )
 
@@ -95,8 +93,4 @@ def to_markdown(done: Acceleration) -> str:
 
 
 def _ratio(verdict: Verdict | None) -> str:
-    if verdict is None or verdict.time_ratio is None:
-        return "–"
-    if verdict.time_ratio_low is None or verdict.time_ratio_high is None:
-        return f"{verdict.time_ratio:.2f}"
-    return f"{verdict.time_ratio:.2f} [{verdict.time_ratio_low:.2f}, {verdict.time_ratio_high:.2f}]"
+    return "–" if verdict is None else verdict.time_with_interval

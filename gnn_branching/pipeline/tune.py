@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from gnn_branching.config import InstancesConfig
 from gnn_branching.contracts import InputError, InstanceFile, SolveRecord
 from gnn_branching.durable import write_durably, write_json
+from gnn_branching.evaluation.solves.plan import BASELINE_RULE
 from gnn_branching.pipeline.budget import OWN_MODELS
-from gnn_branching.pipeline.verdict import paired_verdict
+from gnn_branching.pipeline.verdict import paired_verdict, pairs_of
 from gnn_branching.policy.card import Recipe, Verdict
 from gnn_branching.provenance import collect_provenance
 from gnn_branching.run_folder import RunFolder
-from gnn_branching.tuning.search import LEAST_PAIRS, Found, Pair, Search, Trial, differences, require_optuna
+from gnn_branching.tuning.search import LEAST_PAIRS, Found, Search, Trial, differences, require_optuna
 from gnn_branching.tuning.space import GUARDED_PRESETS, RULE, Point, is_policy, point, rules_for
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ SEARCH_SHARE = 0.6
 """Of the time, for the search; the rest is for the proof."""
 TIME_LIMIT_SHARE = 1 / 15
 """Of the time, for a single solve at most."""
-UNTOUCHED, STARTED_FROM = "relpscost", "started from"
+UNTOUCHED, STARTED_FROM = BASELINE_RULE, "started from"
 LEAST_PROVEN = 2
 """Instances that a proof takes, however short the time."""
 SETTINGS = "default"
@@ -208,11 +209,6 @@ def search_for(
         runner=runner or RunnerOptions(),
         on_trial=on_trial,
     )
-
-
-def pairs_of(instances: Sequence[InstanceFile], n_pairs: int) -> tuple[Pair, ...]:
-    """Return instances and seeds: every instance once before any of them a second time."""
-    return tuple((instances[number % len(instances)], number // len(instances)) for number in range(n_pairs))
 
 
 def policy_name(policy: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice, product
 from math import inf, isfinite
 from pathlib import Path
 
@@ -71,7 +70,7 @@ def judge(
         exclusive(folder.verdict, work="verdict is made in"),
         counting("verdict", (1 + len(learned)) * N_PAIRS) as show,
     ):
-        pairs = _pairs(held_back(folder))
+        pairs = pairs_of(held_back(folder), N_PAIRS)
         for start in range(0, len(pairs), n_cores):
             if sum(_wall_seconds(record) for record in records) > seconds * n_cores:
                 break
@@ -98,12 +97,11 @@ def judge(
     return min(tried, key=lambda verdict: inf if verdict.time_ratio is None else verdict.time_ratio)
 
 
-def _pairs(instances: Sequence[InstanceFile]) -> list[tuple[InstanceFile, int]]:
-    """Return instances and seeds: every instance once before any of them a second time."""
+def pairs_of(instances: Sequence[InstanceFile], n_pairs: int) -> tuple[tuple[InstanceFile, int], ...]:
+    """Return instances and seeds: every instance once before any of them a second time; none of no instances."""
     if not instances:
-        return []
-    turns = product(range(-(-N_PAIRS // len(instances))), instances)
-    return [(instance, seed) for seed, instance in islice(turns, N_PAIRS)]
+        return ()
+    return tuple((instances[number % len(instances)], number // len(instances)) for number in range(n_pairs))
 
 
 def _wall_seconds(record: SolveRecord) -> float:

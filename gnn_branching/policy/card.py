@@ -60,15 +60,21 @@ class Verdict:
     n_instances: int
     time_limit_seconds: float
 
+    @property
+    def time_with_interval(self) -> str:
+        """The time ratio and its interval, as far as there are any."""
+        if self.time_ratio is None:
+            return "–"
+        if self.time_ratio_low is None or self.time_ratio_high is None:
+            return f"{self.time_ratio:.2f}"
+        return f"{self.time_ratio:.2f} [{self.time_ratio_low:.2f}, {self.time_ratio_high:.2f}]"
+
     def __str__(self) -> str:
         """Say it in one line."""
         if self.time_ratio is None:
             return f"no pair of solves to compare with {self.baseline}"
-        interval = ""
-        if self.time_ratio_low is not None and self.time_ratio_high is not None:
-            interval = f" [{self.time_ratio_low:.2f}, {self.time_ratio_high:.2f}]"
         return (
-            f"{self.verdict}: {self.time_ratio:.2f}{interval} of the time of {self.baseline} under {self.settings} "
+            f"{self.verdict}: {self.time_with_interval} of the time of {self.baseline} under {self.settings} "
             f"settings, used as {self.preset}, on {self.n_instances} instances held back ({self.n_pairs} pairs)"
         )
 
@@ -96,6 +102,11 @@ class Recipe:
     n_solves: int
     search_seconds: float
     versions: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def scip_rule(self) -> str:
+        """The rule of SCIP that branches; empty if the policy does."""
+        return self.rule if self.rule in SCIP_RULES else ""
 
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)
@@ -155,7 +166,7 @@ class PolicyCard:
     @property
     def preset(self) -> str:
         """How to use it unless something else is asked for: as in its recipe or its verdict, if there is one."""
-        if self.recipe is not None and self.recipe.rule not in SCIP_RULES:
+        if self.recipe is not None and not self.recipe.scip_rule:
             return self.recipe.rule
         return DEFAULT_PRESET if self.verdict is None else self.verdict.preset
 

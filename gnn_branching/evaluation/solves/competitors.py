@@ -60,8 +60,8 @@ def with_recipe(spec: PolicySpec, owner: str, *, name: str) -> PolicySpec:
         folder = find_folder(owner)
         file, recipe = recipe_file(folder), read_card(folder).recipe
         if owner == spec.source and recipe is not None:
-            if recipe.rule in SCIP_RULES:
-                spec = PolicySpec(name=name, rule=recipe.rule)
+            if recipe.scip_rule:
+                spec = PolicySpec(name=name, rule=recipe.scip_rule)
             else:
                 spec = replace(spec, preset=recipe.rule)
     fingerprint = spec.fingerprint + file_sha256(file)[:16]
