@@ -56,6 +56,8 @@ SCIP_RULES = (
     "random",
 )
 """SCIP's own branching rules by name; ``relpscost`` is its default."""
+EXPERT = "expert"
+"""Name under which strong branching as a choice competes, see ``solver.expert_rule``."""
 RETIRED: Mapping[tuple[str, str], object] = MappingProxyType(
     {("collection", "expert"): "strong-branching", ("training", "augmentation"): "none"}
 )

@@ -60,8 +60,9 @@ def evaluate(
     ----------
     policies
         Policies by name or folder (`label=folder` names it in tables, `folder@preset` says how it is used), and SCIP's
-        own rules by name (`pscost`, `fullstrong`, `vanillafullstrong`, `random`, ...), or `highs`, the other open
-        solver. `POLICY@recipe` solves under the policy's recipe, `relpscost@recipe=POLICY` under that of another.
+        own rules by name (`pscost`, `fullstrong`, `vanillafullstrong`, `random`, ...); `expert`, strong branching as a
+        choice alone, what a perfect imitation would do; or `highs`, the other open solver. `POLICY@recipe` solves under
+        the policy's recipe, `relpscost@recipe=POLICY` under that of another.
     family
         Generated family to solve; may be repeated.
     size

@@ -11,7 +11,9 @@ from time import perf_counter, process_time
 
 import pyscipopt
 
+from gnn_branching.config import EXPERT
 from gnn_branching.contracts import Policy, RuleStatistics, SolveFigures
+from gnn_branching.solver.expert_rule import ExpertBranching
 from gnn_branching.solver.plugin import WeaklyBound
 from gnn_branching.solver.problem import read_problem
 from gnn_branching.solver.rule import RULE_NAME, LearnedBranching, RuleSettings
@@ -80,7 +82,7 @@ def prepare_solve(
 
     Args:
         path: Problem file.
-        rule: A policy, or the name of one of SCIP's own rules.
+        rule: A policy, the name of one of SCIP's own rules, or ``expert``, strong branching as a choice alone.
         settings: Named SCIP settings, or a parameter file.
         seed: SCIP's seed.
         limits: When to stop.
@@ -92,7 +94,9 @@ def prepare_solve(
     model = read_problem(path)
     apply_settings(model, settings, seed=seed, limits=limits)
     learned: LearnedBranching | None = None
-    if isinstance(rule, str):
+    if rule == EXPERT:
+        ExpertBranching.attach(model)
+    elif isinstance(rule, str):
         prefer_scip_rule(model, rule)
     else:
         learned = LearnedBranching.attach(model, rule, rule_settings)

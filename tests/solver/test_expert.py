@@ -11,10 +11,12 @@ import pyscipopt
 import pytest
 
 from gnn_branching.config import CollectionConfig
-from gnn_branching.contracts import CandidateSet
-from gnn_branching.solver.candidates import Candidates, HandoverError
+from gnn_branching.contracts import CandidateIndex, CandidateSet
+from gnn_branching.solver.candidates import Candidates, HandoverError, current_candidates
 from gnn_branching.solver.expert import limited_strong_branching, make_expert
 from gnn_branching.solver.sampling import run_episode
+from gnn_branching.solver.settings import SolveLimits
+from gnn_branching.solver.solve import prepare_solve
 from tests.conftest import SMALL_FAMILIES
 from tests.solver.probe import probe
 
@@ -89,3 +91,28 @@ def test_an_episode_stops_at_its_sample_limit(small_instances: Mapping[str, list
     path = str(small_instances["set-cover"][1])
     episode = run_episode(path, episode=0, scip_seed=0, config=config, instance_sha256="")
     assert len(episode.samples) == 3
+
+
+@pytest.mark.parametrize("family", ["set-cover", "combinatorial-auction"])
+def test_the_experts_tree_is_that_of_a_policy_with_its_scores(
+    small_instances: Mapping[str, list[Path]], family: str
+) -> None:
+    class Oracle(pyscipopt.Branchrule):
+        """Chooses by Ecole's strong-branching scores, one tree node after the other."""
+
+        def branchexeclp(self, allowaddcons: bool) -> dict[str, int]:
+            candidates = current_candidates(self.model, CandidateSet.LP)
+            candidates.branch(CandidateIndex(int(np.argmax(make_expert(CandidateSet.LP)(self.model, candidates)))))
+            return {"result": pyscipopt.SCIP_RESULT.BRANCHED}
+
+    n_compared = 0
+    for path in small_instances[family][:3]:
+        limits = SolveLimits(node_limit=100)
+        own = prepare_solve(path, rule="expert", settings="paper", seed=1, limits=limits).run()
+        other = prepare_solve(path, rule="relpscost", settings="paper", seed=1, limits=limits)
+        other.model.includeBranchrule(Oracle(), "oracle", "", 4_000_000, -1, 1.0)
+        theirs = other.run()
+        assert (own.n_tree_nodes, own.n_fair_nodes) == (theirs.n_tree_nodes, own.n_tree_nodes)
+        assert own.n_strong_branching_lp_iterations == 0
+        n_compared += own.n_tree_nodes
+    assert n_compared > 20

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gnn_branching.config import DEFAULT_PRESET, SCIP_RULES
+from gnn_branching.config import DEFAULT_PRESET, EXPERT, SCIP_RULES
 from gnn_branching.contracts import InputError
 from gnn_branching.evaluation.solves.plan import HIGHS, PolicySpec
 from gnn_branching.policy import list_policies
@@ -25,8 +25,8 @@ SCIP_SETTINGS = "default"
 def parse_policy(text: str) -> PolicySpec:
     """Read a competitor.
 
-    A rule of SCIP, ``highs``, a policy's name, a folder or ``label=folder``; ``@preset`` behind it says how a policy is
-    used, and ``@recipe`` that it solves under its own recipe, ``@recipe=OTHER`` under that of another policy, or under
+    A rule of SCIP, ``expert``, ``highs``, a policy's name, a folder or ``label=folder``; ``@preset`` behind it says how
+    a policy is used, and ``@recipe`` that it solves under its own recipe, ``@recipe=OTHER`` under that of another policy, or under
     a parameter file.
 
     Raises:
@@ -132,7 +132,7 @@ def _parse_rule(text: str) -> PolicySpec:
     if preset and preset not in PRESETS:
         raise InputError(f"preset {preset!r} of policy {text!r} is unknown; there are {', '.join(PRESETS)}")
     folder = Path(source)
-    if source in (*SCIP_RULES, HIGHS) and not label:
+    if source in (*SCIP_RULES, EXPERT, HIGHS) and not label:
         return PolicySpec(name=source)
     is_folder = folder.is_dir()
     return PolicySpec(
@@ -162,7 +162,7 @@ def _shipped_hash(name: str) -> str:
         return ""
     shipped = list_policies()
     if name not in shipped:
-        known = ", ".join((*SCIP_RULES, *shipped))
+        known = ", ".join((*SCIP_RULES, EXPERT, HIGHS, *shipped))
         raise InputError(f"policy {name!r} is neither a folder nor one of {known}")
     return shipped[name].weights_sha256[:16]
 
