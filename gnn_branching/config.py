@@ -57,7 +57,7 @@ SCIP_RULES = (
 )
 """SCIP's own branching rules by name; ``relpscost`` is its default."""
 EXPERT = "expert"
-"""Name under which strong branching as a choice competes, see ``solver.expert_rule``."""
+"""Name under which strong branching as a choice competes, see ``solver.expert``."""
 RETIRED: Mapping[tuple[str, str], object] = MappingProxyType(
     {("collection", "expert"): "strong-branching", ("training", "augmentation"): "none"}
 )

@@ -13,7 +13,7 @@ import pyscipopt
 
 from gnn_branching.config import EXPERT
 from gnn_branching.contracts import Policy, RuleStatistics, SolveFigures
-from gnn_branching.solver.expert_rule import ExpertBranching
+from gnn_branching.solver.expert import ExpertBranching
 from gnn_branching.solver.plugin import WeaklyBound
 from gnn_branching.solver.problem import read_problem
 from gnn_branching.solver.rule import RULE_NAME, LearnedBranching, RuleSettings

@@ -26,8 +26,8 @@ def parse_policy(text: str) -> PolicySpec:
     """Read a competitor.
 
     A rule of SCIP, ``expert``, ``highs``, a policy's name, a folder or ``label=folder``; ``@preset`` behind it says how
-    a policy is used, and ``@recipe`` that it solves under its own recipe, ``@recipe=OTHER`` under that of another policy, or under
-    a parameter file.
+    a policy is used, and ``@recipe`` that it solves under its own recipe, ``@recipe=OTHER`` under that of another
+    policy, or under a parameter file.
 
     Raises:
         InputError: If the text is empty, there is no such policy, preset or recipe, or the folder holds none.
