@@ -51,7 +51,11 @@ WAYS: dict[str, tuple[str, ...]] = {
     "p = 0.2, at most 40": ("collection.expert_probability=0.2", "collection.n_samples_per_episode=40"),
     "SCIP's default settings": ("collection.settings=default",),
     "a policy explores": ("collection.exploration={family}",),
+    "one child at a time, p = 0.2": ("collection.expert_probability=0.2",),
+    "one child at a time, p = 1": ("collection.expert_probability=1",),
 }
+ONE_CHILD = "one child"
+"""Ways that begin like this dive: the siblings of every tree node that is reached are cut off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,14 +81,29 @@ class Measured:
     top_5: float
 
 
-def sample_and_time(log: str, job: EpisodeJob) -> Sequence[Sample]:
+def sample_and_time(log: str, one_child: bool, job: EpisodeJob) -> Sequence[Sample]:
     """Sample an episode, and write down the CPU time that it took."""
     start = process_time()
+    if one_child:
+        dive()
     samples = sample_with_scip(job)
     line = {"split": job.split, "episode": job.episode, "seconds": process_time() - start}
     with Path(log).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
     return samples
+
+
+def dive() -> None:
+    """Make this process's sampler cut off the siblings of every tree node: the optimum is lost, the samples are not."""
+    from gnn_branching.solver import sampling
+
+    class Diver(sampling.SamplingRule):
+        def branchexeclp(self, allowaddcons: bool) -> dict[str, int]:
+            for sibling in self.model.getOpenNodes()[2]:
+                self.model.cutoffNode(sibling)
+            return super().branchexeclp(allowaddcons)
+
+    sampling.SamplingRule = Diver  # type: ignore[misc]
 
 
 def experiment_of(family: str, way: str) -> ExperimentConfig:
@@ -113,7 +132,7 @@ def collect(family: str, way: str, out: Path) -> tuple[int, float]:
         folder.dataset,
         executor,
         load_policy=load_policy if explores else None,
-        sampler=partial(sample_and_time, str(log.absolute())),
+        sampler=partial(sample_and_time, str(log.absolute()), way.startswith(ONE_CHILD)),
     )
     n_episodes = description.splits["train"].n_episodes
     lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
