@@ -101,6 +101,8 @@ def train_policy(
     if judged is not None:
         print(f"Verdict: {judged}")
         print(ADVICE[judged.verdict])
+        if judged.about_expert:
+            print(judged.about_expert.capitalize())
     elif verdict:
         print("Verdict: none, as the run holds no instances of its own to solve; see evaluate --instances")
     write_figures(json, dict(training.figures) | ({} if judged is None else verdict_figures(judged)))
@@ -108,5 +110,6 @@ def train_policy(
 
 def verdict_figures(verdict: Verdict) -> dict[str, object]:
     """Return a verdict's figures for ``--json``."""
-    names = ("verdict", "time_ratio", "time_ratio_low", "time_ratio_high", "nodes_ratio", "n_pairs", "n_instances")
+    names = ["verdict", "time_ratio", "time_ratio_low", "time_ratio_high", "nodes_ratio", "n_pairs", "n_instances"]
+    names += ["expert_nodes_ratio", "n_expert"]
     return {name: getattr(verdict, name) for name in names}

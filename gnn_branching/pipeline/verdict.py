@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import inf, isfinite
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gnn_branching.config import ExperimentConfig
-from gnn_branching.contracts import InstanceFile, SolveRecord
+from gnn_branching.config import EXPERT, ExperimentConfig
+from gnn_branching.contracts import InstanceFile, SolveRecord, SolveStatus
 from gnn_branching.counting import counting
 from gnn_branching.durable import exclusive
 from gnn_branching.policy.card import Outcome, PolicyCard, Verdict
 from gnn_branching.provenance import available_cores
 from gnn_branching.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    from gnn_branching.evaluation.solves.plan import SolveJob
+
 N_PAIRS = 12
 """Pairs of solves that a verdict is made of, time permitting: held-back instances times seeds."""
 VERDICT_SECONDS = 600.0
 """Time for all of them, unless a budget says otherwise."""
-PRESETS_TRIED = ("guarded", "verified-top")
+GUARDED = "guarded"
+PRESETS_TRIED = (GUARDED, "verified-top")
 """Ways of using the policy; the card keeps the faster one."""
 LEAST_TIME_LIMIT_SECONDS = 20.0
 """A solve is given this much, however short the time."""
 SHARE_OF_A_SOLVE = 0.1
 """And otherwise this part of the time for all of them."""
+N_EXPERT, EXPERT_SHARE = 4, 0.2
+"""Instances that strong branching as a choice solves too, and the part of the time that these solves may take."""
+LEAST_NODES = 10
+"""Smaller trees say nothing about a choice."""
 
 
 def held_back(folder: RunFolder) -> tuple[InstanceFile, ...]:
@@ -72,7 +82,7 @@ def judge(
     ):
         pairs = pairs_of(held_back(folder), N_PAIRS)
         for start in range(0, len(pairs), n_cores):
-            if sum(_wall_seconds(record) for record in records) > seconds * n_cores:
+            if sum(_wall_seconds(record) for record in records) > (1 - EXPERT_SHARE) * seconds * n_cores:
                 break
             jobs = [
                 job
@@ -87,6 +97,8 @@ def judge(
             ]
             records += run_plan(jobs, store, RunnerOptions())
             show(len(records))
+        jobs = _experts_jobs(records, pairs, settings, EXPERT_SHARE * seconds * n_cores)
+        experts = list(run_plan(jobs, store, RunnerOptions()))
     if not records:
         return None
     limit_seconds = limits.time_limit_seconds
@@ -94,7 +106,33 @@ def judge(
         paired_verdict(records, preset, BASELINE_RULE, settings=settings, preset=preset, limit_seconds=limit_seconds)
         for preset in PRESETS_TRIED
     ]
-    return min(tried, key=lambda verdict: inf if verdict.time_ratio is None else verdict.time_ratio)
+    best = min(tried, key=lambda verdict: inf if verdict.time_ratio is None else verdict.time_ratio)
+    known = paired_verdict(
+        [*records, *experts], GUARDED, EXPERT, settings=settings, preset=GUARDED, limit_seconds=limit_seconds
+    )
+    n_expert = known.n_instances if known.nodes_ratio is not None else 0
+    return replace(best, expert_nodes_ratio=known.nodes_ratio, n_expert=n_expert)
+
+
+def _experts_jobs(
+    records: Sequence[SolveRecord], pairs: Sequence[tuple[InstanceFile, int]], settings: str, core_seconds: float
+) -> list[SolveJob]:
+    """Return the solves of strong branching as a choice: of the smallest trees that are trees, with a limit in time."""
+    from gnn_branching.evaluation.solves.plan import PolicySpec, ResourceLimits, build_plan
+
+    nodes = {
+        (record.instance, record.seed): record.figures.n_tree_nodes
+        for record in records
+        if record.policy == GUARDED and record.figures is not None and record.status is SolveStatus.OPTIMAL
+    }
+    found = [(nodes.get((instance.path, seed), 0), instance, seed) for instance, seed in pairs]
+    small = sorted((entry for entry in found if entry[0] >= LEAST_NODES), key=lambda entry: entry[0])[:N_EXPERT]
+    limits = ResourceLimits(time_limit_seconds=max(core_seconds / N_EXPERT, 1.0))
+    return [
+        job
+        for _, instance, seed in small
+        for job in build_plan([instance], [PolicySpec(name=EXPERT)], seeds=[seed], settings=[settings], limits=limits)
+    ]
 
 
 def pairs_of(instances: Sequence[InstanceFile], n_pairs: int) -> tuple[tuple[InstanceFile, int], ...]:

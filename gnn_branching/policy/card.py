@@ -30,6 +30,10 @@ Outcome = Literal["faster", "no-difference", "slower"]
 Tensors = Mapping[str, NDArray[np.floating]]
 
 
+AS_GOOD_AS_THE_EXPERT = 1.1
+"""A policy whose trees are at most so many times its expert's has nothing to learn from it that shows in solves."""
+
+
 @dataclass(config=STRICT, frozen=True, kw_only=True)
 class Verdict:
     """How a policy did against one of SCIP's rules on instances held back, paired.
@@ -46,6 +50,8 @@ class Verdict:
         n_pairs: Instances times seeds.
         n_instances: Distinct instances.
         time_limit_seconds: What an unsolved instance counts for.
+        expert_nodes_ratio: Tree nodes of the policy, used as ``guarded``, over those of strong branching as a choice.
+        n_expert: Instances that this is known of.
     """
 
     verdict: Outcome
@@ -59,6 +65,19 @@ class Verdict:
     n_pairs: int
     n_instances: int
     time_limit_seconds: float
+    expert_nodes_ratio: float | None = None
+    n_expert: int = 0
+
+    @property
+    def about_expert(self) -> str:
+        """What a better imitation of strong branching could save in solves, in one line; empty if that is not known."""
+        if self.expert_nodes_ratio is None:
+            return ""
+        ratio = self.expert_nodes_ratio
+        known = f"its trees are {ratio:.2f} times those of strong branching's own choice, on {self.n_expert} instances"
+        if ratio <= AS_GOOD_AS_THE_EXPERT:
+            return f"{known}: a better imitation saves no tree nodes; train no further, tune SCIP's settings"
+        return f"{known}: a perfect imitation would save {1 - 1 / ratio:.0%} of the tree nodes"
 
     @property
     def time_with_interval(self) -> str:

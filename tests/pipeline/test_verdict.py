@@ -64,6 +64,7 @@ def test_the_card_and_the_figures_have_the_verdict(trained: Path) -> None:
     assert card.verdict.time_ratio is not None
     assert card.ranges is not None
     assert card.architecture.search == "head"
+    assert (card.verdict.expert_nodes_ratio is None) == (card.verdict.n_expert == 0)
     figures = json.loads((trained / "figures.json").read_text())
     assert figures["verdict"] == card.verdict.verdict
     for name in ("time_ratio", "time_ratio_low", "time_ratio_high", "nodes_ratio"):
@@ -78,7 +79,9 @@ def test_only_what_was_held_back_is_solved_and_nothing_twice(trained: Path) -> N
         Path(entry["path"]).name
         for entry in json.loads(next(folder.instances.glob("train/*.json")).read_text())["instances"]
     }
-    assert len(rows) == 36
+    experts = [row for row in rows if row["policy"] == "expert"]
+    assert len(rows) - len(experts) == 36
+    assert len(experts) <= 4
     assert not train & {Path(row["instance"]).name for row in rows}
     before = {path: path.stat().st_mtime_ns for path in folder.verdict.glob("*.json")}
     config = read_experiment(None, QUICK, instances=trained / "models")
@@ -130,6 +133,15 @@ def test_a_verdict_says_what_it_knows() -> None:
     single = replace(LOST, time_ratio_low=None, time_ratio_high=None, verdict="no-difference")
     assert str(single).startswith("no-difference: 1.80 of the time")
     assert str(replace(LOST, time_ratio=None)) == "no pair of solves to compare with relpscost"
+    assert LOST.about_expert == ""
+    near = replace(LOST, expert_nodes_ratio=1.02, n_expert=3)
+    assert near.about_expert == (
+        "its trees are 1.02 times those of strong branching's own choice, on 3 instances: "
+        "a better imitation saves no tree nodes; train no further, tune SCIP's settings"
+    )
+    assert replace(near, expert_nodes_ratio=2.0).about_expert.endswith(
+        "a perfect imitation would save 50% of the tree nodes"
+    )
 
 
 def test_budgets_are_times() -> None:
