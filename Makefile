@@ -5,7 +5,7 @@
 PYTHON ?= python3
 # Any build of torch 2.13 or newer will do; choose another one, or its index, for CUDA: make setup TORCH="torch==..."
 TORCH ?= torch==2.13.0
-EXTRAS ?= dev,baselines,tune,highs
+EXTRAS ?= dev,train,baselines,tune,highs
 BIN := .venv/bin
 READY := .venv/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
