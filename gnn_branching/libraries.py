@@ -66,7 +66,7 @@ def require(extra: str, *modules: str) -> None:
     known = EXTRAS[extra]
     missing = known.missing(*modules)
     if missing:
-        raise InputError(f"{known.purpose} needs {', '.join(missing)}, not installed here; {known.remedy}")
+        raise InputError(f"not installed: {', '.join(missing)}, needed for {known.purpose}; {known.remedy}")
 
 
 def imported(extra: str, module: str) -> ModuleType:
@@ -80,4 +80,4 @@ def imported(extra: str, module: str) -> ModuleType:
         return import_module(module)
     except (ImportError, OSError) as error:
         known, reason = EXTRAS[extra], " ".join(str(error).split())
-        raise InputError(f"{known.purpose} needs {module}, which does not load ({reason}); {known.remedy}") from None
+        raise InputError(f"{module}, needed for {known.purpose}, does not load ({reason}); {known.remedy}") from None

@@ -45,6 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "shards": {"contracts", "edges", "feature_schema", "durable", "provenance", "seeding"},
     "execution": {"contracts", "libraries", "provenance", "seeding"},
     "subproblem": {"contracts", "edges", "config", "feature_schema"},
+    "ecole_build": {"contracts"},
     "solver": FOUNDATION,
     # Ecole's generators belong to the solver, and write the instances.
     "instances": FOUNDATION | {"solver"},
@@ -65,6 +66,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 ONLY_IN_SOLVER = {"pyscipopt", "ecole"}
 WITHOUT_TORCH = {
+    "ecole_build",
     "libraries",
     "contracts",
     "edges",
