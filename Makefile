@@ -1,11 +1,13 @@
-# make setup   the environment in .venv, with Ecole built against PySCIPOpt's SCIP
+# make setup   the environment in .venv, with Ecole built against PySCIPOpt's SCIP; make setup ECOLE=0 leaves Ecole out
 # make demo    the main job on real set-covering instances: collect, train, evaluate, report (8 to 15 minutes on two cores)
 # make test    all tests but the slow ones, on all cores
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 # Any build of torch 2.13 or newer will do; choose another one, or its index, for CUDA: make setup TORCH="torch==..."
 TORCH ?= torch==2.13.0
-EXTRAS ?= dev,baselines,tune,highs
+# 0 leaves out Ecole, which takes a compiler and one to three minutes the first time.
+ECOLE ?= 1
+EXTRAS ?= dev,train,baselines,tune,highs
 BIN := .venv/bin
 READY := .venv/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -18,13 +20,15 @@ help:
 
 setup: $(READY)
 
-$(READY): pyproject.toml scripts/install_ecole.py Makefile
+$(READY): pyproject.toml Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; set another one with: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) "$(TORCH)"
 	$(PIP) --editable ".[$(EXTRAS)]"
-	$(BIN)/python scripts/install_ecole.py
+ifneq ($(ECOLE),0)
+	$(BIN)/gnn-branching install-ecole || echo "The set-up goes on without Ecole; later: $(BIN)/gnn-branching install-ecole" >&2
+endif
 	$(BIN)/gnn-branching doctor
 	@touch $@
 

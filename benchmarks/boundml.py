@@ -64,7 +64,7 @@ def benchmark(
 def prepare_environment() -> Path:
     """Return the Python of BoundML's environment, made if it is not there."""
     sys.path.insert(0, str(ROOT))
-    from scripts.install_ecole import cache_folder
+    from gnn_branching.ecole_build import cache_folder
 
     folder = cache_folder() / "boundml"
     python, ready = folder / "bin" / "python", folder / ".ready"
@@ -74,10 +74,10 @@ def prepare_environment() -> Path:
             [sys.executable, "-m", "venv", "--clear", folder],
             [*pip, *REQUIREMENTS],
             [*pip, "--no-deps", BOUNDML],
-            [python, ROOT / "scripts" / "install_ecole.py"],
+            [python, "-c", "from gnn_branching.ecole_build import install_ecole; install_ecole()"],
         )
         for command in commands:
-            subprocess.run([str(word) for word in command], check=True, stdout=sys.stderr)
+            subprocess.run([str(word) for word in command], check=True, stdout=sys.stderr, cwd=ROOT)
         ready.touch()
     return python
 

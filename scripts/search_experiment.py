@@ -19,7 +19,7 @@ from statistics import fmean
 from time import perf_counter
 from typing import Any
 
-from gnn_branching.tuning.search import N_STARTUP_TRIALS, P_VALUE, PRIOR_WEIGHT, require_optuna
+from gnn_branching.tuning.search import N_STARTUP_TRIALS, P_VALUE, PRIOR_WEIGHT, load_optuna
 from scripts.results_file import append_result, read_results
 
 N_OPTIONS, VALUES, N_INSTANCES = 33, ("a", "b", "c"), 12
@@ -60,7 +60,7 @@ class MadeUp:
 
 def by_optuna(problem: MadeUp) -> Iterator[Settings]:
     """Yield the best settings so far after every solve: proposals and races as in ``tuning.search``."""
-    optuna = require_optuna()
+    optuna = load_optuna()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
         sampler=optuna.samplers.TPESampler(

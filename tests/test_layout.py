@@ -23,6 +23,7 @@ FOUNDATION = {
     "execution",
     "feature_schema",
     "labels",
+    "libraries",
     "provenance",
     "run_folder",
     "seeding",
@@ -39,10 +40,12 @@ ALLOWED: dict[str, set[str]] = {
     "run_folder": set(),
     "durable": {"contracts"},
     "labels": {"contracts"},
+    "libraries": {"contracts"},
     "config": {"contracts", "feature_schema"},
     "shards": {"contracts", "edges", "feature_schema", "durable", "provenance", "seeding"},
-    "execution": {"contracts", "provenance", "seeding"},
+    "execution": {"contracts", "libraries", "provenance", "seeding"},
     "subproblem": {"contracts", "edges", "config", "feature_schema"},
+    "ecole_build": {"contracts"},
     "solver": FOUNDATION,
     # Ecole's generators belong to the solver, and write the instances.
     "instances": FOUNDATION | {"solver"},
@@ -63,6 +66,8 @@ ALLOWED: dict[str, set[str]] = {
 }
 ONLY_IN_SOLVER = {"pyscipopt", "ecole"}
 WITHOUT_TORCH = {
+    "ecole_build",
+    "libraries",
     "contracts",
     "edges",
     "config",

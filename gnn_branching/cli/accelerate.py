@@ -12,6 +12,7 @@ from rich.markdown import Markdown
 from gnn_branching.cli.options import ExecutorName, Overrides, RayAddress
 from gnn_branching.cli.output import JsonPath, Workers, write_figures
 from gnn_branching.counting import timing
+from gnn_branching.libraries import require
 from gnn_branching.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def accelerate(
     out
         Run folder: gets `policy/`, which `solve` takes, `verdict.md` and `proof/report.html`. `runs/MODELS` by default.
     """
+    require("train")
+    require("tune")
     from gnn_branching.evaluation.solves.runner import RunnerOptions
     from gnn_branching.pipeline import Budget, acceleration
     from gnn_branching.pipeline import accelerate as pipeline

@@ -11,6 +11,10 @@ from typing import Literal
 import gnn_branching
 from gnn_branching.cli.output import JsonPath, Seed, write_figures
 from gnn_branching.contracts import InputError
+from gnn_branching.libraries import require
+
+NEEDS = {"collection": "ecole", "decision": "train", "training": "train"}
+"""Extra that a benchmark's reference needs."""
 
 
 def bench(
@@ -40,6 +44,8 @@ def bench(
     root = Path(gnn_branching.__file__).parent.parent
     if not (root / "benchmarks" / f"{part}.py").is_file():
         raise InputError("benchmarks come with a checkout of the repository, not with the installed package")
+    if part in NEEDS:
+        require(NEEDS[part])
     if str(root) not in sys.path:
         sys.path.append(str(root))
     from pydantic import ValidationError, validate_call

@@ -9,6 +9,7 @@ from pathlib import Path
 from gnn_branching.cli.output import JsonPath, write_figures
 from gnn_branching.config import parse_config
 from gnn_branching.contracts import InputError
+from gnn_branching.libraries import require
 from gnn_branching.run_folder import RunFolder
 
 
@@ -40,6 +41,7 @@ def diagnose(
     out
         Folder for the report; `diagnostics` in the run folder by default.
     """
+    require("train")
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     from gnn_branching.diagnostics.advice.diagnose import diagnose as measure

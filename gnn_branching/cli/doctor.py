@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
+import runpy
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from gnn_branching.cli.output import JsonPath, write_figures
+from gnn_branching.contracts import InputError
+from gnn_branching.libraries import EXTRAS
 from gnn_branching.provenance import available_cores, collect_provenance
 
-REBUILD_ECOLE = "run `make setup`, or python scripts/install_ecole.py with this environment's interpreter"
+FOUND, ABSENT, WRONG = "[green]✓", "–", "[red]✗"
+REBUILD_ECOLE = "gnn-branching install-ecole --force"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,17 +28,25 @@ class Examined:
         name: What was looked at.
         value: What was found.
         remedy: What to do about it; empty if all is well.
+        is_wrong: Whether something is off; a library that is not installed is not.
     """
 
     name: str
     value: str
     remedy: str = ""
+    is_wrong: bool = False
+
+    @property
+    def mark(self) -> str:
+        """What stands before the line."""
+        return WRONG if self.is_wrong else ABSENT if self.remedy else FOUND
 
 
 def doctor(*, json: JsonPath = None) -> int:
-    """Print versions, the one SCIP in the process, device, threads and caches.
+    """Print versions, the one SCIP in the process, device, threads and caches, and what is not installed.
 
-    Exits with 3, and says the remedy, if anything is off.
+    Exits with 3, and says the remedy, if anything is off. Solving needs neither PyTorch nor Ecole: where they are
+    missing, it says what for they are needed.
 
     Example: `gnn-branching doctor`
     """
@@ -44,38 +57,66 @@ def doctor(*, json: JsonPath = None) -> int:
         Examined(name="system", value=f"{provenance.system} {provenance.machine}"),
         Examined(name="cpu", value=f"{provenance.cpu}, {available_cores()} cores usable"),
         *_solver_findings(),
-        _device_finding(),
+        *_device_findings(),
         _kernel_cache_finding(),
+        *_extra_findings(),
     ]
     table = Table("", "what", "found", box=None)
     for finding in findings:
-        mark = "[red]✗" if finding.remedy else "[green]✓"
-        table.add_row(mark, finding.name, finding.value + (f"\n→ {finding.remedy}" if finding.remedy else ""))
+        remedy = f"\n→ {finding.remedy}" if finding.remedy else ""
+        table.add_row(finding.mark, finding.name, escape(finding.value + remedy))
     Console().print(table)
-    failed = [finding for finding in findings if finding.remedy]
-    write_figures(json, {finding.name: finding.value for finding in findings} | {"n_problems": len(failed)})
-    return 3 if failed else 0
+    n_problems = sum(finding.is_wrong for finding in findings)
+    write_figures(json, {finding.name: finding.value for finding in findings} | {"n_problems": n_problems})
+    return 3 if n_problems else 0
 
 
 def _solver_findings() -> list[Examined]:
+    from gnn_branching.solver.environment import scip_environment
+
     try:
-        environment = importlib.import_module("gnn_branching.solver.environment")
-        found = environment.scip_environment()
-    except ImportError as error:
-        return [Examined(name="ecole", value=f"cannot be imported: {error}", remedy=REBUILD_ECOLE)]
+        found = scip_environment()
+    except InputError as error:
+        return [Examined(name="ecole", value=str(error), remedy=REBUILD_ECOLE, is_wrong=True)]
     n_libraries = len(found.libraries)
     names = ", ".join(Path(library).name for library in found.libraries)
-    remedy = "" if n_libraries == 1 or not found.libraries else REBUILD_ECOLE
+    is_one = n_libraries == 1 or not found.libraries
     return [
         Examined(name="scip", value=found.scip_version),
-        Examined(name="libscip mapped", value=f"{n_libraries}: {names}", remedy=remedy),
+        Examined(
+            name="libscip mapped",
+            value=f"{n_libraries}: {names}",
+            remedy="" if is_one else REBUILD_ECOLE,
+            is_wrong=not is_one,
+        ),
     ]
 
 
-def _device_finding() -> Examined:
-    torch = importlib.import_module("torch")
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    return Examined(name="device", value=f"{device}, {torch.get_num_threads()} torch threads")
+def _device_findings() -> list[Examined]:
+    """Say what PyTorch would train on, without the seconds that importing it takes."""
+    torch = find_spec("torch")
+    if torch is None or torch.origin is None:
+        return []
+    cuda = runpy.run_path(str(Path(torch.origin).with_name("version.py")))["cuda"]
+    drivers = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    models = [line.partition(":")[2].strip() for file in drivers for line in file.read_text().splitlines()[:1]]
+    if cuda is None or not models:
+        why = "this build of torch has no CUDA" if cuda is None else "no NVIDIA driver is loaded"
+        return [Examined(name="device", value=f"cpu ({why})")]
+    return [Examined(name="device", value=f"CUDA {cuda}: {', '.join(models)}")]
+
+
+def _extra_findings() -> list[Examined]:
+    """Say which libraries are not installed, what needs them, and how to get them."""
+    return [
+        Examined(
+            name=name,
+            value=f"not installed: {', '.join(missing)}; needed for {extra.purpose}",
+            remedy=extra.remedy,
+        )
+        for name, extra in EXTRAS.items()
+        if (missing := extra.missing())
+    ]
 
 
 def _kernel_cache_finding() -> Examined:

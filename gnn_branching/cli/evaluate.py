@@ -14,6 +14,7 @@ from rich.text import Text
 from gnn_branching.cli.options import ExecutorName, RayAddress
 from gnn_branching.cli.output import JsonPath, Seed, Workers, say_unseen_settings, write_figures
 from gnn_branching.contracts import InputError
+from gnn_branching.libraries import require
 
 if TYPE_CHECKING:
     from gnn_branching.evaluation.evaluate import Evaluation
@@ -100,7 +101,6 @@ def evaluate(
     """
     from gnn_branching.evaluation.evaluate import EvaluationRequest
     from gnn_branching.evaluation.solves.competitors import parse_competitors
-    from gnn_branching.evaluation.solves.highs import require_highs
     from gnn_branching.evaluation.solves.plan import HIGHS, ResourceLimits
     from gnn_branching.execution import make_executor
     from gnn_branching.pipeline.evaluate import choose_instances
@@ -118,7 +118,7 @@ def evaluate(
             card = load_policy(spec.source).card  # refuses what no solve could use
             say_unseen_settings(spec.source, card, () if spec.recipe else competitors.settings)
         elif spec.scip_rule == HIGHS:
-            require_highs()
+            require("highs")
     limits = ResourceLimits(time_limit_seconds=time_limit, node_limit=node_limit, memory_limit_mib=memory_limit)
     request = EvaluationRequest(
         policies=competitors.specs,

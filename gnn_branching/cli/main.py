@@ -17,6 +17,7 @@ from gnn_branching.cli.doctor import doctor
 from gnn_branching.cli.evaluate import evaluate, report
 from gnn_branching.cli.generate import generate
 from gnn_branching.cli.inspect import inspect
+from gnn_branching.cli.install_ecole import install_ecole
 from gnn_branching.cli.policies import policies
 from gnn_branching.cli.solve import solve
 from gnn_branching.cli.theory import theory
@@ -49,6 +50,7 @@ COMMANDS = (
     policies,
     theory,
     bench,
+    install_ecole,
 )
 for command in COMMANDS:
     app.command(command)

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from gnn_branching.cli.output import JsonPath, Seed, write_figures
 from gnn_branching.contracts import InputError
+from gnn_branching.libraries import require
 
 
 def theory(
@@ -37,6 +38,7 @@ def theory(
     out
         Folder for pictures and tables.
     """
+    require("train")
     from gnn_branching.theory import PAPERS, run
 
     if (paper is None) == (not all_):

@@ -75,6 +75,7 @@ def train_policy(
     given_values = {"seed": seed, "training.learning_rate": None if lr == "auto" else lr, "training.stop": stop}
     overrides = [*(set_ or []), *(f"{key}={value}" for key, value in given_values.items() if value is not None)]
     experiment = pipeline.read_experiment(config, overrides, instances=instances)
+    pipeline.check_libraries(experiment)
     folder = RunFolder(path=out or Path("runs") / (config.stem if config else str(instances and instances.name)))
     jobs = None  # samples that are there need no workers
     if not dataset:

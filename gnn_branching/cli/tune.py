@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gnn_branching.cli.options import ExecutorName, RayAddress
 from gnn_branching.cli.output import JsonPath, Seed, Workers, write_figures
 from gnn_branching.counting import timing
+from gnn_branching.libraries import require
 from gnn_branching.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def tune(
     time_limit
         Seconds per solve; by default what the budget allows.
     """
+    require("tune")
     from gnn_branching.evaluation.solves.runner import RunnerOptions
     from gnn_branching.execution import make_executor
     from gnn_branching.pipeline import Budget

@@ -6,14 +6,13 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from types import ModuleType
 from typing import TypeVar
 
 from gnn_branching.contracts import InputError
 from gnn_branching.execution.job import JobReport, do_job, explain
 from gnn_branching.execution.process import worker_environment
 from gnn_branching.execution.protocol import JobOutcome, Outcomes
+from gnn_branching.libraries import imported, require
 from gnn_branching.provenance import available_cores
 
 Payload = TypeVar("Payload")
@@ -48,7 +47,7 @@ class RayExecutor:
 
     def __post_init__(self) -> None:
         """Say what is missing before any work is done."""
-        _import_ray()
+        require("ray")
 
     def run(self, function: Callable[[Payload], Result], payloads: Sequence[Payload]) -> Outcomes[Result]:
         """Call ``function`` on every payload, and yield outcomes in order of completion.
@@ -60,7 +59,7 @@ class RayExecutor:
         Raises:
             InputError: If the cluster cannot be reached.
         """
-        ray = _import_ray()
+        ray = imported("ray", "ray")
         was_running = ray.is_initialized()
         self._connect()
         task = ray.remote(max_calls=JOBS_PER_PROCESS, max_retries=N_RETRIES, num_cpus=1)(do_job)
@@ -86,7 +85,7 @@ class RayExecutor:
                 ray.shutdown()
 
     def _connect(self) -> None:
-        ray = _import_ray()
+        ray = imported("ray", "ray")
         if ray.is_initialized():
             return
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -109,7 +108,7 @@ class RayExecutor:
             return
         oldest = time.monotonic() - self.time_limit_seconds
         for reference in [reference for reference, handed in running.items() if handed.since < oldest]:
-            _import_ray().cancel(reference, force=True)
+            imported("ray", "ray").cancel(reference, force=True)
             failure = f"killed after {self.time_limit_seconds:g} s"
             yield JobOutcome(index=running.pop(reference).index, result=None, failure=failure)
 
@@ -123,17 +122,10 @@ class _Handed:
 
 
 def _outcome(reference: object, index: int) -> JobOutcome[Result]:
-    ray = _import_ray()
+    ray = imported("ray", "ray")
     try:
         report: JobReport[Result] = ray.get(reference)
     except ray.exceptions.RayError as error:
         kind = type(error).__name__
         return JobOutcome(index=index, result=None, failure=f"process died ({kind}), {1 + N_RETRIES} times")
     return JobOutcome(index=index, result=report.result, failure=report.failure)
-
-
-def _import_ray() -> ModuleType:
-    try:
-        return import_module("ray")
-    except ImportError:
-        raise InputError("executor 'ray' needs Ray; install it with: pip install 'gnn-branching[ray]'") from None

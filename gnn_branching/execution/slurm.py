@@ -13,6 +13,7 @@ from gnn_branching.contracts import InputError
 from gnn_branching.execution.job import explain
 from gnn_branching.execution.local import LocalExecutor
 from gnn_branching.execution.protocol import JobOutcome, Outcomes
+from gnn_branching.libraries import imported
 
 if TYPE_CHECKING:
     import submitit
@@ -80,12 +81,7 @@ class SlurmExecutor:
                 item.job.cancel(check=False)
 
     def _submitter(self) -> submitit.AutoExecutor:
-        try:
-            import submitit
-        except ImportError:
-            raise InputError(
-                "executor 'slurm' needs submitit; install it: pip install 'gnn-branching[slurm]'"
-            ) from None
+        submitit = imported("slurm", "submitit")
         try:
             submitter = submitit.AutoExecutor(folder=self.folder, cluster=self.cluster)
             submitter.update_parameters(

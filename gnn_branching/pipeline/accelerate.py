@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gnn_branching.config import ExperimentConfig
 from gnn_branching.contracts import BarrenError, InputError, SolveRecord
 from gnn_branching.durable import exclusive, write_durably, write_json
+from gnn_branching.libraries import require
 from gnn_branching.pipeline.acceleration import Acceleration, Line, to_markdown
 from gnn_branching.pipeline.budget import Budget, fit_to_budget
 from gnn_branching.pipeline.experiment import read_experiment
@@ -30,7 +31,7 @@ from gnn_branching.pipeline.tune import (
 from gnn_branching.pipeline.verdict import paired_verdict
 from gnn_branching.policy.card import Verdict
 from gnn_branching.run_folder import RunFolder
-from gnn_branching.tuning.search import Found, NothingToSaveError, Search, Trial, require_optuna
+from gnn_branching.tuning.search import Found, NothingToSaveError, Search, Trial
 
 if TYPE_CHECKING:
     from gnn_branching.evaluation.solves.plan import PolicySpec
@@ -87,7 +88,8 @@ def accelerate(
     """
     if budget.seconds < LEAST_SECONDS:
         raise InputError(f"a budget of {budget.seconds:.0f} s is too small to find anything out; give 30s at least")
-    require_optuna()
+    require("train")
+    require("tune")
     experiment = read_experiment(None, list(overrides), instances=models)
     with exclusive(folder.path, work="job is running in"):
         ledger = Ledger(folder.path / "time.json")
@@ -226,11 +228,10 @@ class _Job:
 
     def _highs(self, notes: list[str]) -> list[PolicySpec]:
         """Let HiGHS compete where it is installed."""
-        from gnn_branching.evaluation.solves.highs import require_highs
         from gnn_branching.evaluation.solves.plan import HIGHS, PolicySpec
 
         try:
-            require_highs()
+            require("highs")
         except InputError as error:
             notes.append(str(error))
             return []

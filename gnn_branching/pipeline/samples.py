@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gnn_branching.config import ExperimentConfig
 from gnn_branching.contracts import BarrenError
 from gnn_branching.counting import counting
+from gnn_branching.libraries import require
 from gnn_branching.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -50,13 +51,12 @@ def collect(
         BarrenError: If the models give too few samples, or too slowly.
         InputError: If Ecole is missing, or the folder holds samples of another configuration.
     """
+    require("ecole")  # known to be missing now, rather than by every episode
     from gnn_branching.collection import CollectionDisplay, collect_dataset
     from gnn_branching.config import SCIP_RULES
     from gnn_branching.instances import list_instances, prepare_splits
     from gnn_branching.instances.kinship import check_kinship
-    from gnn_branching.solver.ecole_module import load_ecole
 
-    load_ecole()  # known to be missing now, rather than by every episode
     executor = executor or collection_executor(folder=folder)
     wanted = config.instances
     if wanted.folder is not None and not folder.instances.exists():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gnn_branching.config import ExperimentConfig
 from gnn_branching.contracts import InputError
+from gnn_branching.libraries import require
 from gnn_branching.pipeline.verdict import VERDICT_SECONDS, judge
 from gnn_branching.policy.card import PolicyCard
 from gnn_branching.policy.kind import FitRequest, get_kind
@@ -62,8 +63,8 @@ def train_policy(
     from gnn_branching.dataset.selection import select_samples
     from gnn_branching.policy.save import write_policy
 
+    check_libraries(config)
     kind = get_kind(config.model.kind)
-    kind.require_libraries()
     for given in datasets:
         if not given.is_dir():
             raise InputError(f"--dataset {given} does not exist; make one with gnn-branching collect")
@@ -91,6 +92,16 @@ def train_policy(
     if verdict is not None:
         card = save(metrics=figures, verdict=verdict)
     return Training(figures=figures, card=card)
+
+
+def check_libraries(config: ExperimentConfig) -> None:
+    """Refuse, before hours of collecting, a training for which a library is missing.
+
+    Raises:
+        InputError: If one is; the message says what to install.
+    """
+    require("train")
+    get_kind(config.model.kind).require_libraries()
 
 
 def _collect(config: ExperimentConfig, folder: RunFolder, executor: Executor | None) -> None:

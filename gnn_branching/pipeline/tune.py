@@ -15,12 +15,13 @@ from gnn_branching.config import InstancesConfig
 from gnn_branching.contracts import InputError, InstanceFile, SolveRecord
 from gnn_branching.durable import write_durably, write_json
 from gnn_branching.evaluation.solves.plan import BASELINE_RULE
+from gnn_branching.libraries import require
 from gnn_branching.pipeline.budget import OWN_MODELS
 from gnn_branching.pipeline.verdict import paired_verdict, pairs_of
 from gnn_branching.policy.card import Recipe, Verdict
 from gnn_branching.provenance import collect_provenance
 from gnn_branching.run_folder import RunFolder
-from gnn_branching.tuning.search import LEAST_PAIRS, Found, Search, Trial, differences, require_optuna
+from gnn_branching.tuning.search import LEAST_PAIRS, Found, Search, Trial, differences
 from gnn_branching.tuning.space import GUARDED_PRESETS, RULE, Point, is_policy, point, rules_for
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def tune(
     """
     from gnn_branching.evaluation.solves.plan import ResourceLimits
 
-    require_optuna()
+    require("tune")
     limits = ResourceLimits(time_limit_seconds=time_limit_seconds or max(10.0, TIME_LIMIT_SHARE * seconds))
     search = search_for(
         policy,

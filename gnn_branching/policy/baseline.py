@@ -6,9 +6,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +17,7 @@ from gnn_branching.config import ExperimentConfig, ModelConfig, to_mapping
 from gnn_branching.contracts import BranchingState, FloatArray, InputError
 from gnn_branching.durable import write_json
 from gnn_branching.feature_schema import KHALIL_SCHEMA, N_KHALIL_FEATURES
+from gnn_branching.libraries import imported
 from gnn_branching.policy.candidate_table import CandidateTable, candidate_table, normalised
 from gnn_branching.policy.card import WEIGHTS_FILE, PolicyCard, read_card, read_weights
 from gnn_branching.policy.folder import FolderPolicy
@@ -37,11 +36,11 @@ class Baseline(ABC):
 
     Attributes:
         name: As ``model.kind`` and the card say it.
-        library: Module that fits it, and the name under which people know that.
+        library: Module that fits it.
     """
 
     name: ClassVar[str]
-    library: ClassVar[tuple[str, str]]
+    library: ClassVar[str]
     weights_file = WEIGHTS_FILE
 
     @abstractmethod
@@ -72,23 +71,9 @@ class Baseline(ABC):
         """Import what fits it, so that its absence is known before anything else is done.
 
         Raises:
-            InputError: If the library is not installed.
+            InputError: If the library is not installed, or does not load.
         """
-        self.imported(self.library[0])
-
-    def imported(self, module: str) -> ModuleType:
-        """Import a module of its library.
-
-        Raises:
-            InputError: If the library is not installed.
-        """
-        try:
-            return import_module(module)
-        except (ImportError, OSError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(
-                f"{self.name} needs {self.library[1]} ({reason}); install gnn-branching[baselines]"
-            ) from None
+        imported("baselines", self.library)
 
     def fit(self, request: FitRequest) -> FittedPolicy:
         """Fit to random tree nodes of the training samples, as many as ``N_CANDIDATES_MOST`` candidates allow."""

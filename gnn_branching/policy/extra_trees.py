@@ -10,6 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gnn_branching.contracts import FloatArray
+from gnn_branching.libraries import imported
 from gnn_branching.policy.baseline import Arrays, Baseline, Predictor
 from gnn_branching.policy.candidate_table import CandidateTable
 from gnn_branching.policy.card import PolicyCard
@@ -26,11 +27,11 @@ class ExtraTrees(Baseline):
     """The forest as a policy kind."""
 
     name = "extra-trees"
-    library = ("sklearn", "scikit-learn")
+    library = "sklearn"
 
     def fit_table(self, table: CandidateTable, *, seed: int, n_threads: int = -1) -> Arrays:
         """Fit to the shares of the best score; return the trees as flat arrays, ``TREE_ARRAYS``."""
-        forest = self.imported("sklearn.ensemble").ExtraTreesRegressor(
+        forest = imported("baselines", "sklearn.ensemble").ExtraTreesRegressor(
             n_estimators=N_TREES,
             min_samples_leaf=MIN_SAMPLES_LEAF,
             random_state=derive_seed(seed, "extra-trees"),

@@ -8,6 +8,7 @@ import numpy as np
 
 from gnn_branching.contracts import FloatArray, IndexArray, InputError
 from gnn_branching.feature_schema import N_KHALIL_FEATURES
+from gnn_branching.libraries import imported
 from gnn_branching.policy.baseline import Baseline, Predictor
 from gnn_branching.policy.candidate_table import VALIDATION_SHARE, CandidateTable
 from gnn_branching.policy.card import TEXT_FILE, PolicyCard, read_file
@@ -24,12 +25,12 @@ class LambdaMart(Baseline):
     """The ranker as a policy kind, in LightGBM's own text format."""
 
     name = "lambda-mart"
-    library = ("lightgbm", "LightGBM")
+    library = "lightgbm"
     weights_file = TEXT_FILE
 
     def fit_table(self, table: CandidateTable, *, seed: int, n_threads: int = -1) -> str:
         """Fit until held-out ranks stop improving; return the model in LightGBM's text format."""
-        lightgbm = self.imported("lightgbm")
+        lightgbm = imported("baselines", "lightgbm")
         fitted, held_out = table.split(VALIDATION_SHARE, generator(seed, "lambda-mart"))
         ranker = lightgbm.LGBMRanker(
             objective="lambdarank",
@@ -58,7 +59,7 @@ class LambdaMart(Baseline):
 
     def predictor(self, folder: Path, card: PolicyCard) -> Predictor:
         """Read the model."""
-        lightgbm = self.imported("lightgbm")
+        lightgbm = imported("baselines", "lightgbm")
         try:
             booster = lightgbm.Booster(model_str=read_file(folder, card).decode())
         except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:

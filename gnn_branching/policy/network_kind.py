@@ -15,6 +15,7 @@ from gnn_branching.config import ExperimentConfig, ModelConfig, to_mapping
 from gnn_branching.contracts import FEATURE_SCHEMA, InputError
 from gnn_branching.durable import write_json
 from gnn_branching.feature_schema import GRAPH, same_columns
+from gnn_branching.libraries import require
 from gnn_branching.policy.card import NORMALISATION, WEIGHTS_FILE, read_card, read_weights
 from gnn_branching.policy.kind import FitRequest, FittedPolicy, LoadedPolicy
 
@@ -52,7 +53,8 @@ class NetworkKind:
         return WEIGHTS_FILE
 
     def require_libraries(self) -> None:
-        """PyTorch is there wherever this package trains."""
+        """Refuse if PyTorch, or what trains with it, is missing."""
+        require("train")
 
     def initial(self, config: ModelConfig, seed: int) -> nn.Module:
         """Return a network before training; its weights depend on the configuration and the experiment's seed alone."""
@@ -110,6 +112,7 @@ class NetworkKind:
 
     def load(self, folder: Path, name: str, device: str) -> LoadedPolicy:
         """Load a policy to be run by PyTorch."""
+        require("train")
         from gnn_branching.policy.graph import GraphPolicy
         from gnn_branching.policy.torch_runtime import TorchNetwork
 
@@ -123,6 +126,7 @@ class NetworkKind:
         Raises:
             InputError: If the folder is not a whole policy of this kind.
         """
+        require("train")
         import torch
 
         card = read_card(folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gnn_branching.contracts import FloatArray, InputError
+from gnn_branching.libraries import imported
 from gnn_branching.policy.baseline import Arrays, Baseline, Predictor
 from gnn_branching.policy.candidate_table import (
     GOOD_SHARE,
@@ -31,7 +32,7 @@ class SvmRank(Baseline):
     """The ranker as a policy kind."""
 
     name = "svm-rank"
-    library = ("sklearn", "scikit-learn")
+    library = "sklearn"
 
     def transform(self, features: FloatArray) -> FloatArray:
         """Add the products of all pairs, then normalise."""
@@ -48,7 +49,7 @@ class SvmRank(Baseline):
         tree node at a time.
         """
         transform = self.transform
-        machine_type = self.imported("sklearn.svm").LinearSVC
+        machine_type = imported("baselines", "sklearn.svm").LinearSVC
         rng = generator(seed, "svm-rank")
         fitted, held_out = table.split(VALIDATION_SHARE, rng)
         differences = _differences(fitted, transform, rng)

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 from gnn_branching.contracts import InputError
+from gnn_branching.libraries import imported
 
 
 def load_ecole() -> ModuleType:
@@ -15,15 +16,7 @@ def load_ecole() -> ModuleType:
     Raises:
         InputError: If it is not installed, or was built for another SCIP.
     """
-    try:
-        import ecole
-    except ImportError as error:
-        raise InputError(
-            f"Ecole cannot be imported ({error}); labels, Khalil's features and generated instances need it: run "
-            "scripts/install_ecole.py of the source with this environment's Python (docs/install.md)"
-        ) from None
-    module: ModuleType = ecole
-    return module
+    return imported("ecole", "ecole")
 
 
 def write_generated(generator: str, arguments: Mapping[str, float | int | str | bool], seed: int, path: Path) -> None:

@@ -23,6 +23,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from gnn_branching.contracts import FloatArray, IndexArray
+from gnn_branching.solver.environment import mapped_scip_libraries
 
 ADDRESS = types.int64
 """A pointer, as a number."""
@@ -35,15 +36,6 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 _get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
 _get_pointer.restype, _get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-
-
-def mapped_scip_libraries() -> tuple[str, ...]:
-    """Return the files of all libscip mapped into this process; empty where the system does not tell (macOS)."""
-    maps = Path("/proc/self/maps")
-    if sys.platform != "linux" or not maps.exists():
-        return ()
-    paths = (line.split()[-1] for line in maps.read_text().splitlines() if "/" in line)
-    return tuple(sorted({path for path in paths if Path(path).name.startswith(("libscip-", "libscip."))}))
 
 
 def scip_library() -> Path:

@@ -17,6 +17,7 @@ from gnn_branching.evaluation.solves.plan import PolicySpec, ResourceLimits, Sol
 from gnn_branching.evaluation.solves.runner import RunnerOptions, run_plan
 from gnn_branching.evaluation.solves.store import RowStore
 from gnn_branching.evaluation.statistics.disagreement import find_disagreements
+from gnn_branching.libraries import imported
 from gnn_branching.provenance import available_cores
 from gnn_branching.tuning.space import RULE, SCIP_DEFAULT, SPACE, Point, is_policy, settings_of
 
@@ -139,7 +140,7 @@ class Search:
             InputError: If there are too few instances, the time is too short even for the start, Optuna is missing, or
                 SCIP solves everything at once.
         """
-        optuna = require_optuna()
+        optuna = load_optuna()
         if len(self.race) < LEAST_PAIRS:
             raise InputError(f"{len(self.race)} instances are too few to search on; give {2 * LEAST_PAIRS} or more")
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -335,18 +336,15 @@ def differences(point: Point) -> dict[str, str]:
     return {name: option for name, option in point.items() if name != RULE and option != SCIP_DEFAULT}
 
 
-def require_optuna() -> Any:
-    """Import Optuna.
+def load_optuna() -> Any:
+    """Import Optuna, without its warnings of what we use knowingly.
 
     Raises:
         InputError: If it is missing.
     """
     import warnings
 
-    try:
-        import optuna
-    except ImportError:
-        raise InputError("a search needs Optuna: pip install 'gnn-branching[tune]'") from None
+    optuna: Any = imported("tune", "optuna")
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     warnings.filterwarnings("ignore", "`prior_weight` has been deprecated", FutureWarning)
     return optuna

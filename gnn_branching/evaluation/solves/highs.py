@@ -10,23 +10,11 @@ from typing import Any
 
 from gnn_branching.contracts import InputError, RuleStatistics, SolveFigures, SolveStatus
 from gnn_branching.evaluation.solves.plan import SolveJob
+from gnn_branching.libraries import imported
 from gnn_branching.seeding import MAX_SCIP_SEED
 from gnn_branching.solver.problem import read_problem
 
 READ_BY_HIGHS = (".lp", ".mps", ".lp.gz", ".mps.gz")
-
-
-def require_highs() -> Any:
-    """Import HiGHS.
-
-    Raises:
-        InputError: If it is missing.
-    """
-    try:
-        import highspy
-    except ImportError:
-        raise InputError("highs as a competitor needs HiGHS: pip install 'gnn-branching[highs]'") from None
-    return highspy
 
 
 def solve_with_highs(job: SolveJob) -> SolveFigures:
@@ -35,7 +23,7 @@ def solve_with_highs(job: SolveJob) -> SolveFigures:
     Raises:
         InputError: If HiGHS is missing or cannot read the file.
     """
-    highspy = require_highs()
+    highspy: Any = imported("highs", "highspy")
     solver = highspy.Highs()
     options = {
         "output_flag": False,
