@@ -389,6 +389,7 @@ class InstanceFile:
         size: Size within the family, or an empty string.
         seed: Seed it was generated with; None for a user's file.
         sha256: Hash of the file's bytes, hexadecimal.
+        generator: Who wrote it, of several who can; empty if nobody else can, or unknown.
     """
 
     path: str
@@ -396,3 +397,4 @@ class InstanceFile:
     size: str
     seed: int | None
     sha256: str
+    generator: str = ""

@@ -41,7 +41,7 @@ EXTRAS: Mapping[str, Extra] = MappingProxyType(
         ),
         "ecole": Extra(
             modules=("ecole",),
-            purpose="collecting samples and generating the published families",
+            purpose="labels and instances of its own",
             remedy="gnn-branching install-ecole",
         ),
         "tune": _extra("tune", "a search for settings", "optuna"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -11,14 +10,22 @@ from pathlib import Path
 
 from gnn_branching.collection.job import EpisodeJob, LoadPolicy, Sampler, collect_episode, make_job, sample_with_scip
 from gnn_branching.collection.ledger import CollectionProgress, SetAside, SplitLedger
-from gnn_branching.config import ExperimentConfig, as_of_now, to_mapping
-from gnn_branching.contracts import BarrenError, InputError, InstanceFile
+from gnn_branching.collection.recipe import (
+    ECOLE,
+    begun_recipe,
+    choose_labeller,
+    known_description,
+    make_recipe,
+    recipe_difference,
+)
+from gnn_branching.config import ExperimentConfig
+from gnn_branching.contracts import BarrenError, InputError
 from gnn_branching.durable import exclusive, remove_partial_files
 from gnn_branching.execution.protocol import Executor
 from gnn_branching.instances import InstanceSplits
-from gnn_branching.provenance import collect_provenance, file_sha256
+from gnn_branching.provenance import collect_provenance
 from gnn_branching.shards import DatasetDescription, read_description, write_description
-from gnn_branching.shards.description import DESCRIPTION_NAME, SPLITS, parse_description
+from gnn_branching.shards.description import SPLITS
 
 MOST_EPISODES = 10**6
 """More episodes than a split can have: their numbers have six digits."""
@@ -58,13 +65,15 @@ def collect_dataset(
         The finished dataset's description.
 
     Raises:
-        InputError: If the folder holds another dataset, the disk is full, or episodes give no samples.
+        InputError: If the folder holds another dataset, or one that Ecole labelled where there is no Ecole; if the disk
+            is full, or episodes give no samples.
     """
-    config = _as_begun(config, dataset)
+    labelled_by = choose_labeller(config.collection, dataset)
+    config = _as_begun(config, begun_recipe(dataset))
     wanted = config.collection
     counts = dict(zip(SPLITS, (wanted.n_train_samples, wanted.n_valid_samples, wanted.n_test_samples), strict=True))
     with exclusive(dataset, work="process is collecting into"):
-        description = _begin(dataset, make_recipe(config, instances))
+        description = _begin(dataset, make_recipe(config, instances, labelled_by))
         for split, n_wanted in counts.items():
             job_of = partial(
                 make_job,
@@ -74,6 +83,7 @@ def collect_dataset(
                 config=wanted,
                 sampler=sampler,
                 load_policy=load_policy,
+                with_ecole=labelled_by.startswith(ECOLE),
             )
             ledger = SplitLedger.load(dataset, split, n_wanted)
             on_progress(ledger.progress)
@@ -150,30 +160,12 @@ class EpisodePlan(Sequence[EpisodeJob]):
         return self._job_of(self._episodes[index])
 
 
-def make_recipe(config: ExperimentConfig, instances: InstanceSplits) -> dict[str, object]:
-    """Return, as plain values, what the samples are a function of; how many there are is not part of it."""
-    collection = to_mapping(config.collection)
-    for split in SPLITS:
-        del collection[f"n_{split}_samples"]
-    recipe: dict[str, object] = {"seed": config.seed, "collection": collection}
-    recipe["instances"] = {split: _digest(instances.of(split)) for split in SPLITS}
-    packages = collect_provenance().packages
-    recipe["versions"] = {name: packages.get(name, "") for name in ("pyscipopt", "ecole-fork")}
-    policy = Path(config.collection.exploration)
-    if policy.is_dir():
-        recipe["exploration_sha256"] = {
-            str(path.relative_to(policy)): file_sha256(path) for path in sorted(policy.rglob("*")) if path.is_file()
-        }
-    return recipe
-
-
-def _as_begun(config: ExperimentConfig, dataset: Path) -> ExperimentConfig:
+def _as_begun(config: ExperimentConfig, begun: Mapping[str, object] | None) -> ExperimentConfig:
     """Leave out the search's features where a dataset was begun without them, and the network does not see them."""
-    path = dataset / DESCRIPTION_NAME
-    if not path.exists() or config.model.search != "none":
+    if begun is None or config.model.search != "none":
         return config
-    begun = as_of_now(parse_description(path.read_bytes(), str(path)).recipe).get("collection", {})
-    if begun.get("search_features") is not False:
+    collection = begun.get("collection")
+    if not isinstance(collection, Mapping) or collection.get("search_features") is not False:
         return config
     return replace(config, collection=replace(config.collection, search_features=False))
 
@@ -181,10 +173,9 @@ def _as_begun(config: ExperimentConfig, dataset: Path) -> ExperimentConfig:
 def _begin(dataset: Path, recipe: Mapping[str, object]) -> DatasetDescription:
     """Claim a folder for a recipe, or check that it is the same one."""
     remove_partial_files(dataset)
-    path = dataset / DESCRIPTION_NAME
-    if path.exists():
-        known = parse_description(path.read_bytes(), str(path))
-        difference = _first_difference(as_of_now(known.recipe), recipe)
+    known = known_description(dataset)
+    if known is not None:
+        difference = recipe_difference(known.recipe, recipe)
         if difference:
             raise InputError(f"{dataset} holds samples of another recipe ({difference}); choose another folder")
         return known
@@ -195,21 +186,6 @@ def _begin(dataset: Path, recipe: Mapping[str, object]) -> DatasetDescription:
     )
     write_description(dataset, description)
     return description
-
-
-def _first_difference(known: Mapping[str, object], asked: Mapping[str, object], prefix: str = "") -> str:
-    for key in sorted({*known, *asked}):
-        there, here = known.get(key), asked.get(key)
-        if isinstance(there, Mapping) and isinstance(here, Mapping):
-            if inner := _first_difference(there, here, f"{prefix}{key}."):
-                return inner
-        elif there != here:
-            return f"{prefix}{key} is {there!r} there, {here!r} asked"
-    return ""
-
-
-def _digest(instances: Sequence[InstanceFile]) -> str:
-    return hashlib.sha256("\n".join(instance.sha256 for instance in instances).encode()).hexdigest()
 
 
 def _explain_barren(ledger: SplitLedger) -> str:

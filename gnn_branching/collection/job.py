@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gnn_branching.config import CollectionConfig
@@ -31,6 +31,7 @@ class EpisodeJob:
         config: How samples are taken.
         sampler: What takes them.
         load_policy: How to load the policy that ``config.exploration`` names; None if SCIP's own rule explores.
+        with_ecole: Whether Ecole labels; None for wherever it is installed.
     """
 
     split: str
@@ -40,6 +41,7 @@ class EpisodeJob:
     config: CollectionConfig
     sampler: Sampler
     load_policy: LoadPolicy | None = None
+    with_ecole: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,7 @@ def sample_with_scip(job: EpisodeJob) -> Sequence[Sample]:
         config=job.config,
         instance_sha256=job.instance.sha256,
         exploration=job.load_policy(job.config.exploration) if job.load_policy else None,
+        with_ecole=job.with_ecole,
     ).samples
 
 
@@ -88,6 +91,7 @@ def make_job(
     config: CollectionConfig,
     sampler: Sampler,
     load_policy: LoadPolicy | None,
+    with_ecole: bool | None,
 ) -> EpisodeJob:
     """Return the job of an episode, which depends on the seed, the split and the episode's number alone."""
     chosen = instances[instance_of_episode(root, split, episode, len(instances))]
@@ -95,14 +99,9 @@ def make_job(
         split=split,
         episode=episode,
         scip_seed=derive_seed(root, "collect", split, episode),
-        instance=InstanceFile(
-            path=str(Path(chosen.path).absolute()),
-            family=chosen.family,
-            size=chosen.size,
-            seed=chosen.seed,
-            sha256=chosen.sha256,
-        ),
+        instance=replace(chosen, path=str(Path(chosen.path).absolute())),
         config=config,
         sampler=sampler,
         load_policy=load_policy,
+        with_ecole=with_ecole,
     )

@@ -34,6 +34,7 @@ class Family:
         write: Writes one instance.
         sizes: Arguments of ``write`` by size.
         suffix: Format that ``write`` writes, ``.lp`` or ``.mps``.
+        ecole: Ecole's class that generates it too, without its ending, from the same arguments; empty if there is none.
 
     Raises:
         InputError: If there is no size, or the suffix is another one.
@@ -43,6 +44,7 @@ class Family:
     write: InstanceWriter
     sizes: Mapping[str, Mapping[str, Argument]]
     suffix: str = ".lp"
+    ecole: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what could not be generated later."""

@@ -14,7 +14,8 @@ from gnn_branching.durable import write_durably
 from gnn_branching.execution.protocol import Executor
 from gnn_branching.instances.family import Argument, InstanceWriter, get_family
 from gnn_branching.instances.files import COMPRESSED_SUFFIX, compress
-from gnn_branching.instances.manifest import MANIFEST_NAME, Manifest, is_unchanged, read_manifest, write_manifest
+from gnn_branching.instances.generators import choose_generator, get_writer, known_instances
+from gnn_branching.instances.manifest import Manifest, is_unchanged, write_manifest
 from gnn_branching.provenance import file_sha256
 from gnn_branching.seeding import MAX_SCIP_SEED, derive_seed
 
@@ -65,6 +66,7 @@ def generate_instances(
     seed: int = 0,
     split: str = "train",
     compressed: bool = False,
+    generator: str | None = None,
     on_instance: Callable[[int], None] = lambda n_done: None,
 ) -> Manifest:
     """Write instances and a manifest; those that are there already, with the hash they should have, are kept.
@@ -78,13 +80,15 @@ def generate_instances(
         seed: Root of the instances' seeds.
         split: Which of three disjoint sequences of instances: ``train``, ``valid`` or ``test``.
         compressed: Whether to write ``.gz`` files.
+        generator: Who writes them, as ``choose_generator`` says; None to let it choose by what is in the folder.
         on_instance: Called with the number of instances that are done.
 
     Returns:
         The manifest's entries of these instances, in order of their numbers.
 
     Raises:
-        InputError: If there is no such family or size, an instance cannot be written, or the disk is full.
+        InputError: If there is no such family or size, an instance cannot be written, the disk is full, or Ecole began
+            the folder and is not installed.
     """
     kind = get_family(family)
     arguments = kind.arguments(size)
@@ -93,7 +97,9 @@ def generate_instances(
         folder / f"{family}-{size}-{index:06d}{suffix}": instance_seed(seed, family, size, split, index)
         for index in range(n_instances)
     }
-    known = _known(folder)
+    known = {Path(instance.path): instance for instance in known_instances(folder)}
+    if generator is None:
+        generator = choose_generator(kind, known.values())
     done = {
         path: known[path]
         for path, seed in wanted.items()
@@ -101,14 +107,17 @@ def generate_instances(
         if is_unchanged(known[path])
     }
     others = {path: instance for path, instance in known.items() if path not in wanted}
+    missing = [path for path in wanted if path not in done]
+    write = get_writer(kind, generator) if missing else kind.write
     jobs = [
-        GenerationJob(write=kind.write, arguments=arguments, seed=seed, path=path, plain_suffix=kind.suffix)
-        for path, seed in wanted.items()
-        if path not in done
+        GenerationJob(write=write, arguments=arguments, seed=wanted[path], path=path, plain_suffix=kind.suffix)
+        for path in missing
     ]
 
     def enter(job: GenerationJob, sha256: str) -> None:
-        done[job.path] = InstanceFile(path=str(job.path), family=family, size=size, seed=job.seed, sha256=sha256)
+        done[job.path] = InstanceFile(
+            path=str(job.path), family=family, size=size, seed=job.seed, sha256=sha256, generator=generator
+        )
         on_instance(len(done))
 
     def write_entries() -> None:
@@ -149,10 +158,3 @@ def _run(
                     last_written = time.monotonic()
     finally:
         write_entries()
-
-
-def _known(folder: Path) -> dict[Path, InstanceFile]:
-    """Return what the folder's manifest lists; nothing if there is none yet."""
-    if not (folder / MANIFEST_NAME).exists():
-        return {}
-    return {Path(instance.path): instance for instance in read_manifest(folder).instances}

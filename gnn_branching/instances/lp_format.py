@@ -19,7 +19,7 @@ class Row:
     """A linear constraint: the sum of the terms, compared with the bound."""
 
     terms: Terms
-    relation: Literal["<=", "="]
+    relation: Literal["<=", "=", ">="]
     bound: float
 
 
@@ -31,17 +31,23 @@ class LinearProgram:
         sense: Whether the objective is to be large or small.
         objective: Its terms.
         rows: The constraints.
-        binaries: The binary variables; every other one is continuous, at least zero and unbounded.
+        binaries: The binary variables; every other one is continuous and at least zero.
+        at_most_one: Continuous variables that are at most one; the others are unbounded.
     """
 
     sense: Literal["Maximize", "Minimize"]
     objective: list[tuple[float, str]] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     binaries: list[str] = field(default_factory=list)
+    at_most_one: list[str] = field(default_factory=list)
 
     def at_most(self, terms: Terms, bound: float) -> None:
         """Add a row whose terms sum up to the bound or less."""
         self.rows.append(Row(terms=terms, relation="<=", bound=bound))
+
+    def at_least(self, terms: Terms, bound: float) -> None:
+        """Add a row whose terms sum up to the bound or more."""
+        self.rows.append(Row(terms=terms, relation=">=", bound=bound))
 
     def equal(self, terms: Terms, bound: float) -> None:
         """Add a row whose terms sum up to the bound."""
@@ -59,6 +65,9 @@ class LinearProgram:
             *first, last = _wrapped(f" c{number}:", row.terms)
             yield from first
             yield f"{last} {row.relation} {row.bound:.17g}"
+        if self.at_most_one:
+            yield "Bounds"
+            yield from (f" {name} <= 1" for name in self.at_most_one)
         yield "Binaries"
         for start in range(0, len(self.binaries), TERMS_PER_LINE):
             yield " " + " ".join(self.binaries[start : start + TERMS_PER_LINE])

@@ -1,18 +1,12 @@
-"""The four families of Gasse et al. 2019, through Ecole's generators and with the published arguments."""
+"""The four families of Gasse et al. 2019, with the published arguments."""
 
 from __future__ import annotations
 
-from functools import partial
-from pathlib import Path
-
+from gnn_branching.instances.combinatorial_auction import write_auction
+from gnn_branching.instances.facility_location import write_facility_location
 from gnn_branching.instances.family import Argument, Family
-
-
-def write_with_ecole(path: Path, seed: int, generator: str, **arguments: Argument) -> None:
-    """Write one instance of an Ecole generator; Ecole is loaded only here."""
-    from gnn_branching.solver.ecole_module import write_generated
-
-    write_generated(generator, arguments, seed, path)
+from gnn_branching.instances.independent_set import write_independent_set
+from gnn_branching.instances.set_cover import write_set_cover
 
 
 def _set_cover(n_rows: int) -> dict[str, Argument]:
@@ -36,22 +30,26 @@ def _independent_set(n_nodes: int) -> dict[str, Argument]:
 FAMILIES = (
     Family(
         name="set-cover",
-        write=partial(write_with_ecole, generator="SetCover"),
+        write=write_set_cover,
+        ecole="SetCover",
         sizes={"easy": _set_cover(500), "medium": _set_cover(1000), "hard": _set_cover(2000)},
     ),
     Family(
         name="combinatorial-auction",
-        write=partial(write_with_ecole, generator="CombinatorialAuction"),
+        write=write_auction,
+        ecole="CombinatorialAuction",
         sizes={"easy": _auction(100, 500), "medium": _auction(200, 1000), "hard": _auction(300, 1500)},
     ),
     Family(
         name="capacitated-facility-location",
-        write=partial(write_with_ecole, generator="CapacitatedFacilityLocation"),
+        write=write_facility_location,
+        ecole="CapacitatedFacilityLocation",
         sizes={"easy": _facility_location(100), "medium": _facility_location(200), "hard": _facility_location(400)},
     ),
     Family(
         name="independent-set",
-        write=partial(write_with_ecole, generator="IndependentSet"),
+        write=write_independent_set,
+        ecole="IndependentSet",
         sizes={"easy": _independent_set(500), "medium": _independent_set(1000), "hard": _independent_set(1500)},
     ),
 )

@@ -12,8 +12,10 @@ from pathlib import Path
 from gnn_branching.config import InstancesConfig
 from gnn_branching.contracts import InputError, InstanceFile
 from gnn_branching.execution.protocol import Executor
+from gnn_branching.instances.family import get_family
 from gnn_branching.instances.files import content_sha256, list_instances
 from gnn_branching.instances.generate import SPLITS, generate_instances
+from gnn_branching.instances.generators import choose_generator, known_instances
 from gnn_branching.instances.manifest import write_manifest
 from gnn_branching.provenance import file_sha256
 
@@ -88,6 +90,8 @@ def prepare_splits(
             write_manifest(folder / split, splits.of(split))
         return splits
     made: dict[str, tuple[InstanceFile, ...]] = {}
+    known = [instance for split in SPLITS for instance in known_instances(folder / split)]
+    generator = choose_generator(get_family(config.family), known)
     for split, count in counts.items():
         found: list[InstanceFile] = []
         for size, n_instances in _shares(config.sizes, count).items():
@@ -100,6 +104,7 @@ def prepare_splits(
                 seed=seed,
                 split=split,
                 compressed=True,
+                generator=generator,
                 on_instance=partial(_report, on_instance, split, len(found)),
             )
             found += manifest.instances

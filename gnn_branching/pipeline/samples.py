@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from math import inf
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING
 from gnn_branching.config import ExperimentConfig
 from gnn_branching.contracts import BarrenError
 from gnn_branching.counting import counting
-from gnn_branching.libraries import require
 from gnn_branching.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -49,14 +49,15 @@ def collect(
 
     Raises:
         BarrenError: If the models give too few samples, or too slowly.
-        InputError: If Ecole is missing, or the folder holds samples of another configuration.
+        InputError: If the folder was begun with Ecole, which is missing, or holds samples of another configuration.
     """
-    require("ecole")  # known to be missing now, rather than by every episode
     from gnn_branching.collection import CollectionDisplay, collect_dataset
     from gnn_branching.config import SCIP_RULES
     from gnn_branching.instances import list_instances, prepare_splits
     from gnn_branching.instances.kinship import check_kinship
 
+    if notice := labelling_notice(config, folder):
+        print(notice, file=sys.stderr)
     executor = executor or collection_executor(folder=folder)
     wanted = config.instances
     if wanted.folder is not None and not folder.instances.exists():
@@ -84,6 +85,20 @@ def collect(
                 )
 
         return collect_dataset(config, splits, folder.dataset, executor, load_policy=loader, on_progress=on_progress)
+
+
+def labelling_notice(config: ExperimentConfig, folder: RunFolder) -> str:
+    """Return a line on who labels, where that is not Ecole for want of it; empty otherwise.
+
+    Raises:
+        InputError: If Ecole began the folder's samples, and is missing: known now, rather than by every episode.
+    """
+    from gnn_branching.collection.recipe import SCIP, choose_labeller
+
+    labeller = choose_labeller(config.collection, folder.dataset)
+    if config.collection.strong_branching_iteration_limit or not labeller.startswith(SCIP):
+        return ""
+    return f"without Ecole: SCIP's own strong branching labels ({labeller}), with the same scores"
 
 
 def _some(paths: Sequence[Path]) -> Sequence[Path]:

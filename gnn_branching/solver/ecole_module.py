@@ -1,4 +1,4 @@
-"""Ecole, the one dependency that is compiled at set-up: what does without it must run without it; its generators."""
+"""Ecole, where it can be had: it labels and generates there, and SCIP and the package do elsewhere; its generators."""
 
 from __future__ import annotations
 
@@ -17,6 +17,22 @@ def load_ecole() -> ModuleType:
         InputError: If it is not installed, or was built for another SCIP.
     """
     return imported("ecole", "ecole")
+
+
+def ecole_name() -> str:
+    """Return ``ecole`` and its version, as datasets and manifests name it; empty where it cannot be imported."""
+    try:
+        return f"ecole {load_ecole().__version__}"
+    except InputError:
+        return ""
+
+
+def scip_name() -> str:
+    """Return ``scip`` and its version, likewise."""
+    import pyscipopt
+
+    model = pyscipopt.Model()
+    return f"scip {model.getMajorVersion()}.{model.getMinorVersion()}.{model.getTechVersion()}"
 
 
 def write_generated(generator: str, arguments: Mapping[str, float | int | str | bool], seed: int, path: Path) -> None:

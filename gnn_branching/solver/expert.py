@@ -1,4 +1,4 @@
-"""Experts that label tree nodes: strong branching through Ecole, or with a limit on LP iterations; and as a rule."""
+"""Experts that label tree nodes: strong branching through Ecole, or by SCIP's own calls; and as a rule."""
 
 from __future__ import annotations
 
@@ -10,24 +10,34 @@ import pyscipopt
 
 from gnn_branching.contracts import CandidateIndex, CandidateSet, FloatArray
 from gnn_branching.solver.candidates import Candidates, HandoverError, current_candidates
-from gnn_branching.solver.ecole_module import load_ecole
+from gnn_branching.solver.ecole_module import ecole_name, load_ecole
 from gnn_branching.solver.plugin import WeaklyBound
 from gnn_branching.solver.settings import CHOSEN_RULE_PRIORITY
+
+NO_ITERATION_LIMIT = 2**31 - 1
+"""C's ``INT_MAX``, which SCIP's own rules give."""
 
 ScoringExpert = Callable[[pyscipopt.Model, Candidates], FloatArray]
 """Gives one float64 score per candidate, (n_candidates,); may raise a HandoverError."""
 
 
-def make_expert(kind: CandidateSet, iteration_limit: int = 0) -> ScoringExpert:
+def make_expert(kind: CandidateSet, iteration_limit: int = 0, *, with_ecole: bool | None = None) -> ScoringExpert:
     """Return the strong-branching expert for a candidate set.
 
     Args:
         kind: The candidate set that will be scored. It must be the one the candidates come from: Ecole scores LP
             candidates only unless told otherwise, and leaves NaN elsewhere.
         iteration_limit: LP iterations per child; 0 means none, and strong branching in full.
+        with_ecole: Whether Ecole scores, where there is no limit; None for wherever it is installed.
+
+    Raises:
+        InputError: If Ecole is to score and cannot be imported.
     """
-    if iteration_limit:
-        return lambda model, candidates: limited_strong_branching(model, candidates, iteration_limit)
+    if with_ecole is None:
+        with_ecole = bool(ecole_name())
+    if iteration_limit or not with_ecole:
+        most = iteration_limit or NO_ITERATION_LIMIT
+        return lambda model, candidates: limited_strong_branching(model, candidates, most)
     ecole = load_ecole()
     scorer = ecole.observation.StrongBranchingScores(kind is CandidateSet.PSEUDO)
 
@@ -54,12 +64,14 @@ def limited_strong_branching(
     """Score candidates by strong branching with at most ``iteration_limit`` LP iterations per child.
 
     The score is SCIP's: the product of the two gains in the LP's objective, each at least SCIP's epsilon
-    (``SCIPgetBranchScore``, SCIP 10, branch.c). SCIP's state stays as it was if idempotent, its counters too.
+    (``SCIPgetBranchScore``, SCIP 10, branch.c). A candidate whose value is integral has a third child, which keeps the
+    LP solution and gains nothing: the two smallest gains count (``branch_vanillafullstrong.c``, which Ecole calls).
+    SCIP's state stays as it was if idempotent, its counters too.
 
     Args:
         model: A model inside a branching callback, its LP solved to optimality.
         candidates: What to score.
-        iteration_limit: -1 for no limit.
+        iteration_limit: -1 or ``NO_ITERATION_LIMIT`` for no limit.
         positions: Which candidates; None for all.
         idempotent: Whether SCIP is to forget the results, and the LP iterations that they took.
 
@@ -82,14 +94,7 @@ def limited_strong_branching(
             )
             if failed:
                 raise HandoverError("expert-lp-failed")
-            # An integral candidate at a bound has no child beyond it: that side keeps the LP solution, gaining nothing.
-            column = variable.getCol()
-            has_down = not integral or value - column.getLb() > 0.5
-            has_up = not integral or column.getUb() - value > 0.5
-            gains = [
-                max(down - lp_objective, 0.0) if has_down else 0.0,
-                max(up - lp_objective, 0.0) if has_up else 0.0,
-            ]
+            gains = [max(down - lp_objective, 0.0), max(up - lp_objective, 0.0), *([0.0] if integral else [])]
             scores[place] = model.getBranchScoreMultiple(variable, gains)
     finally:
         model.endStrongbranch()

@@ -62,9 +62,17 @@ class SamplingRule(WeaklyBound, pyscipopt.Branchrule):
         config: How samples are taken.
         rng: Decides when to ask; one draw per tree node.
         origin: Gives instance, episode and seed of every sample.
+        with_ecole: Who scores, as ``make_expert`` takes it.
     """
 
-    def __init__(self, config: CollectionConfig, rng: np.random.Generator, origin: SampleOrigin) -> None:
+    def __init__(
+        self,
+        config: CollectionConfig,
+        rng: np.random.Generator,
+        origin: SampleOrigin,
+        *,
+        with_ecole: bool | None = None,
+    ) -> None:
         self._config = config
         self._rng = rng
         self._origin = origin
@@ -72,7 +80,8 @@ class SamplingRule(WeaklyBound, pyscipopt.Branchrule):
         khalil = [KHALIL_SCHEMA] if config.khalil_features else []
         schema = FEATURE_SCHEMA if graph_alone else config.schema
         self._extractor = FeatureExtractor(schema, *khalil, candidates=config.candidates)
-        self._expert = make_expert(config.candidates, config.strong_branching_iteration_limit)
+        limit = config.strong_branching_iteration_limit
+        self._expert = make_expert(config.candidates, limit, with_ecole=with_ecole)
         self.episode = EpisodeOutcome()
 
     def branchinitsol(self) -> None:
@@ -140,6 +149,7 @@ def run_episode(
     config: CollectionConfig,
     instance_sha256: str,
     exploration: Policy | None = None,
+    with_ecole: bool | None = None,
 ) -> EpisodeOutcome:
     """Solve one instance and sample its tree.
 
@@ -151,12 +161,13 @@ def run_episode(
         instance_sha256: Hash of the file, kept with every sample.
         exploration: The policy that branches where the expert is not asked; None for the SCIP rule that
             ``config.exploration`` names.
+        with_ecole: Whether Ecole labels rather than SCIP by itself; None for wherever it is installed.
 
     Returns:
         The samples, and where the time went. Limits in nodes give the same samples everywhere; limits in time do not.
 
     Raises:
-        InputError: If the instance or the exploration rule is not usable.
+        InputError: If the instance or the exploration rule is not usable, or Ecole is to label and is not there.
     """
     model = read_problem(instance_path)
     limits = SolveLimits(time_limit_seconds=config.time_limit_seconds, node_limit=config.node_limit or None)
@@ -171,7 +182,7 @@ def run_episode(
         primal_bound=inf,
         dual_bound=-inf,
     )
-    sampler = SamplingRule(config, generator(scip_seed, "ask the expert"), origin)
+    sampler = SamplingRule(config, generator(scip_seed, "ask the expert"), origin, with_ecole=with_ecole)
     model.includeBranchrule(sampler, "sampler", "asks the expert at random", SAMPLER_PRIORITY, -1, 1.0)
     sampler.bind(model)
     if exploration is None:

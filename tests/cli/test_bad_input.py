@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gnn_branching.cli import main
+from gnn_branching.shards import DatasetDescription, write_description
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
@@ -46,13 +47,16 @@ def test_options_and_commands(capsys: pytest.CaptureFixture[str], model: Path) -
     assert "neither one of paper, default" in refusal(capsys, "solve", model, "--settings", "fast")
 
 
-def test_collecting_without_ecole(
+def test_going_on_without_the_ecole_that_began(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ecole", None)
-    line = refusal(capsys, "collect", "configs/demo.toml", "--out", tmp_path / "run")
+    (tmp_path / "dataset").mkdir()
+    write_description(tmp_path / "dataset", DatasetDescription(recipe={"labelled_by": "ecole 0.10.0"}))
+    line = refusal(capsys, "collect", "configs/demo.toml", "--out", tmp_path)
+    assert "were begun by ecole 0.10.0: not installed: ecole" in line
     assert line.endswith("gnn-branching install-ecole")
-    assert not list(tmp_path.rglob("set-aside.jsonl"))
+    assert not (tmp_path / "instances").exists()
 
 
 def test_policies(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:

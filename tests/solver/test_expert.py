@@ -19,6 +19,7 @@ from gnn_branching.solver.settings import SolveLimits
 from gnn_branching.solver.solve import prepare_solve
 from tests.conftest import SMALL_FAMILIES
 from tests.solver.probe import probe
+from tests.solver.test_random_programs import write_program
 
 
 @pytest.mark.parametrize("family", SMALL_FAMILIES)
@@ -26,7 +27,7 @@ from tests.solver.probe import probe
 def test_scores_equal_scips_own_strong_branching(
     small_instances: Mapping[str, list[Path]], family: str, kind: CandidateSet
 ) -> None:
-    expert = make_expert(kind)
+    expert = make_expert(kind, with_ecole=True)
 
     def check(model: pyscipopt.Model, candidates: Candidates) -> np.ndarray:
         scores = expert(model, candidates)
@@ -47,10 +48,44 @@ def test_other_candidates_than_the_experts_are_refused(small_instances: Mapping[
         raw = scorer.extract(ecole.scip.Model.from_pyscipopt(model), False)[candidates.indices]
         seen.append(np.isnan(raw).any())
         with pytest.raises(HandoverError, match="expert-score-undefined"):
-            make_expert(CandidateSet.LP)(model, candidates)
+            make_expert(CandidateSet.LP, with_ecole=True)(model, candidates)
 
     assert probe(small_instances["combinatorial-auction"][1], check, kind=CandidateSet.PSEUDO, n_nodes=5) > 1
     assert all(seen)
+
+
+@pytest.mark.parametrize("family", SMALL_FAMILIES)
+@pytest.mark.parametrize("kind", CandidateSet)
+def test_scip_alone_gives_ecoles_samples(
+    small_instances: Mapping[str, list[Path]], family: str, kind: CandidateSet
+) -> None:
+    """Whole solves apart from each other: the same tree nodes, candidates in the same order, scores to the last bit."""
+    config = CollectionConfig(expert_probability=0.7, node_limit=20, candidates=kind)
+    n_samples = sum(assert_same_samples(path, config) for path in small_instances[family][:3])
+    assert n_samples > 5
+
+
+def test_scip_alone_gives_ecoles_samples_of_general_integers(tmp_path: Path) -> None:
+    """Candidates with an integral value between their bounds have children on both sides, and one in the middle."""
+    config = CollectionConfig(expert_probability=1.0, node_limit=20, candidates=CandidateSet.PSEUDO)
+    n_samples = 0
+    for seed in range(30):
+        write_program(tmp_path / "a.lp", seed)
+        n_samples += assert_same_samples(tmp_path / "a.lp", config)
+    assert n_samples > 20
+
+
+def assert_same_samples(path: Path, config: CollectionConfig) -> int:
+    """Compare an episode that Ecole labels with one that SCIP labels; return how many samples each has."""
+    ecole_samples, scip_samples = (
+        run_episode(str(path), episode=0, scip_seed=1, config=config, instance_sha256="0" * 64, with_ecole=who).samples
+        for who in (True, False)
+    )
+    for one, other in zip(ecole_samples, scip_samples, strict=True):
+        assert one.origin == other.origin
+        np.testing.assert_array_equal(one.state.candidates, other.state.candidates)
+        np.testing.assert_array_equal(one.scores, other.scores)
+    return len(scip_samples)
 
 
 def test_the_iteration_limit_changes_scores_and_leaves_scip_alone(small_instances: Mapping[str, list[Path]]) -> None:
