@@ -41,7 +41,7 @@ EXTRAS: Mapping[str, Extra] = MappingProxyType(
         ),
         "ecole": Extra(
             modules=("ecole",),
-            purpose="labels and instances of its own",
+            purpose="its own labels and instances",
             remedy="gnn-branching install-ecole",
         ),
         "tune": _extra("tune", "a search for settings", "optuna"),

@@ -70,7 +70,7 @@ def test_what_scip_began_goes_on_with_scip(tmp_path: Path) -> None:
 @pytest.mark.parametrize("is_old", [False, True])
 def test_what_ecole_began_is_refused_without_it(tmp_path: Path, is_old: bool) -> None:
     recipe = of_before(CONFIG, "0.10.0") if is_old else make_recipe(CONFIG, splits(), "ecole 0.10.0")
-    with pytest.raises(InputError, match=r"were begun by ecole 0\.10\.0: Ecole cannot be imported .*another folder"):
+    with pytest.raises(InputError, match=r"were begun by ecole 0\.10\.0: not installed: ecole.*another folder"):
         choose_labeller(CONFIG.collection, begin(tmp_path / "d", recipe))
     limited = of_before(LIMITED, "0.10.0")
     assert choose_labeller(LIMITED.collection, begin(tmp_path / "l", limited)) == scip_name()
