@@ -49,6 +49,8 @@ WAYS: dict[str, tuple[str, ...]] = {
     "p = 0.5, at most 15": ("collection.expert_probability=0.5",),
     "p = 1, at most 15": ("collection.expert_probability=1",),
     "p = 0.2, at most 40": ("collection.expert_probability=0.2", "collection.n_samples_per_episode=40"),
+    "50 LP iterations a child": ("collection.strong_branching_iteration_limit=50",),
+    "10 LP iterations a child": ("collection.strong_branching_iteration_limit=10",),
     "SCIP's default settings": ("collection.settings=default",),
     "a policy explores": ("collection.exploration={family}",),
     "one child at a time, p = 0.2": ("collection.expert_probability=0.2",),
