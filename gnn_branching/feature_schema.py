@@ -174,7 +174,8 @@ KHALIL_2016 = FeatureSchema(
         )
     ),
 )
-"""The candidates' features of Khalil et al. 2016, as Ecole's ``Khalil2016`` has them; stored beside the graph."""
+"""The candidates' features of Khalil et al. 2016, as Ecole's ``Khalil2016`` has them (``solver.khalil`` reads them);
+stored beside the graph."""
 
 _SEARCH_READER = "gnn_branching.solver.search_features:extract_search"
 SEARCH = FeatureSchema(

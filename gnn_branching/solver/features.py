@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
@@ -14,7 +13,6 @@ import pyscipopt
 from gnn_branching.contracts import (
     FEATURE_SCHEMA,
     BranchingState,
-    CandidateSet,
     FloatArray,
     IndexArray,
     InputError,
@@ -27,13 +25,10 @@ from gnn_branching.feature_schema import (
     Side,
     get_schema,
 )
+from gnn_branching.solver import scip_library as scip
 from gnn_branching.solver.candidates import Candidates, HandoverError
-from gnn_branching.solver.ecole_module import load_ecole
+from gnn_branching.solver.khalil import N_STATIC, read_dynamic, read_static
 from gnn_branching.solver.lp_graph import LpGraph
-from gnn_branching.solver.output import kept_log
-
-if TYPE_CHECKING:
-    import ecole
 
 _SOLUTION_VALUE = VARIABLE_FEATURES.index("solution_value")
 PROBLEMS = ("", "index-mismatch", "feature-not-finite")
@@ -46,21 +41,20 @@ class FeatureExtractor:
 
     Args:
         schemas: Names of registered schemas: one of the graph (that alone by default), and perhaps ``KHALIL_SCHEMA``,
-            the candidates' features of Khalil et al. 2016, which need Ecole.
-        candidates: Whose features Khalil's are: only these candidates can be extracted then.
+            the candidates' features of Khalil et al. 2016.
 
     Raises:
         InputError: If a schema is unknown, or one of its readers cannot be imported.
     """
 
-    def __init__(self, *schemas: str, candidates: CandidateSet = CandidateSet.LP) -> None:
+    def __init__(self, *schemas: str) -> None:
         names = [get_schema(name).name for name in schemas if name != KHALIL_SCHEMA]
         self._schema = names[-1] if names else FEATURE_SCHEMA
         self._graph: LpGraph | None = None
         self._row_readers = _readers(self._schema, Side.ROW)[1:]  # the first ones are the graph's own
         self._variable_readers = _readers(self._schema, Side.VARIABLE)[1:]
         self._search_readers = _readers(self._schema, *SEARCHED)
-        self._khalil = KhalilFeatures(candidates) if KHALIL_SCHEMA in schemas else None
+        self._khalil = KhalilFeatures() if KHALIL_SCHEMA in schemas else None
 
     def watch(self, model: pyscipopt.Model) -> None:
         """Read no other model from now on, and no more of it at each tree node than may have changed.
@@ -99,13 +93,13 @@ class FeatureExtractor:
             variable_features=variable_features,
             edges=graph.edges,
             candidates=candidates.indices,
-            candidate_features=None if self._khalil is None else self._khalil.extract(model, candidates),
+            candidate_features=None if self._khalil is None else self._khalil.extract(candidates),
             search_features=search_features,
             schema=self._schema,
         )
 
     def note_root(self, model: pyscipopt.Model) -> None:
-        """Let Ecole compute the static Khalil features, which it does at the root only; call this at depth 0."""
+        """Read the static Khalil features, which are those of the root; call this at depth 0."""
         if self._khalil is not None:
             self._khalil.note_root(model)
 
@@ -136,30 +130,33 @@ def _read(readers: Sequence[tuple[Reader, int]], candidates: Candidates, known: 
 
 
 class KhalilFeatures:
-    """Ecole's features of Khalil et al. 2016.
+    """The candidates' features of Khalil et al. 2016, those of Ecole's ``Khalil2016``."""
 
-    Args:
-        candidates: Whose: Ecole takes its time for each.
-    """
-
-    def __init__(self, candidates: CandidateSet) -> None:
-        self._observation = load_ecole().observation.Khalil2016(pseudo_candidates=candidates is CandidateSet.PSEUDO)
+    def __init__(self) -> None:
+        self._static = np.empty((0, N_STATIC))
 
     def note_root(self, model: pyscipopt.Model) -> None:
-        """Compute the static features."""
-        self._observation.extract(_view(model), False)
+        """Read the static features."""
+        self._static = np.empty((model.getNLPCols(), N_STATIC))
+        read_static(scip.address_of(model), self._static)
 
-    def extract(self, model: pyscipopt.Model, candidates: Candidates) -> FloatArray:
-        """Return the candidates' features, float64, (n_candidates, n_candidate_features)."""
-        features = self._observation.extract(_view(model), False).features[candidates.indices]
-        if features.shape[1] != N_KHALIL_FEATURES or not np.isfinite(features).all():
+    def extract(self, candidates: Candidates) -> FloatArray:
+        """Return the candidates' features, float64, (n_candidates, n_candidate_features).
+
+        Raises:
+            HandoverError: If the root was not noted, or a feature is not finite.
+        """
+        model = candidates.model
+        if model.getDepth() == 0:
+            self.note_root(model)
+        if self._static.shape[0] != model.getNLPCols():
+            raise HandoverError("khalil-root-unknown")
+        features = np.empty((len(candidates), N_KHALIL_FEATURES))
+        features[:, :N_STATIC] = self._static[candidates.indices]
+        read_dynamic(scip.address_of(model), candidates.addresses, features)
+        if not all_finite(features.reshape(-1)):
             raise HandoverError("khalil-feature-not-finite")
-        return np.asarray(features, dtype=np.float64)
-
-
-def _view(model: pyscipopt.Model) -> ecole.scip.Model:
-    with kept_log(model):
-        return load_ecole().scip.Model.from_pyscipopt(model)
+        return features
 
 
 # Compiled: after an LP solve the caches are cold, and each of NumPy's functions costs its code's way from memory.

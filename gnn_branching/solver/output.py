@@ -1,4 +1,4 @@
-"""SCIP's output: catch what its C code prints, and keep Ecole from silencing models."""
+"""SCIP's output: catch what its C code prints."""
 
 from __future__ import annotations
 
@@ -50,17 +50,6 @@ def native_output() -> Iterator[list[str]]:
         finally:
             capture.seek(0)
             messages.extend(capture.read().decode(errors="replace").splitlines())
-
-
-@contextmanager
-def kept_log(model: pyscipopt.Model) -> Iterator[None]:
-    """Leave a model's log as it was: Ecole switches off the log of every model that it looks at."""
-    quiet = is_quiet(model)
-    try:
-        yield
-    finally:
-        if not quiet:
-            model.hideOutput(False)
 
 
 def is_quiet(model: pyscipopt.Model) -> bool:

@@ -145,7 +145,7 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
         self._policy = policy
         self._settings = settings
         self._candidate_set = settings.candidates or policy.candidate_set
-        self._extractor = FeatureExtractor(policy.feature_schema, candidates=self._candidate_set)
+        self._extractor = FeatureExtractor(policy.feature_schema)
         self._blocked = ""
         self._ranges: FeatureRanges | None = getattr(policy, "ranges", None) if settings.guard else None
         self._reset()

@@ -79,7 +79,7 @@ class SamplingRule(WeaklyBound, pyscipopt.Branchrule):
         graph_alone = not config.search_features and config.schema == SEARCH_SCHEMA
         khalil = [KHALIL_SCHEMA] if config.khalil_features else []
         schema = FEATURE_SCHEMA if graph_alone else config.schema
-        self._extractor = FeatureExtractor(schema, *khalil, candidates=config.candidates)
+        self._extractor = FeatureExtractor(schema, *khalil)
         limit = config.strong_branching_iteration_limit
         self._expert = make_expert(config.candidates, limit, with_ecole=with_ecole)
         self.episode = EpisodeOutcome()

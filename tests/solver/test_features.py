@@ -11,10 +11,10 @@ import numpy as np
 import pyscipopt
 import pytest
 
-from gnn_branching.contracts import CandidateSet, InputError
-from gnn_branching.feature_schema import KHALIL_SCHEMA, N_KHALIL_FEATURES, ROW_FEATURES, VARIABLE_FEATURES
+from gnn_branching.contracts import InputError
+from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.solver import lp_graph
-from gnn_branching.solver.candidates import Candidates, HandoverError, current_candidates
+from gnn_branching.solver.candidates import Candidates, HandoverError
 from gnn_branching.solver.features import PROBLEMS, FeatureExtractor, check
 from gnn_branching.solver.lp_graph import UNKNOWN_INCUMBENT_VALUE, read_structure
 from tests.conftest import SMALL_FAMILIES
@@ -147,25 +147,6 @@ def test_a_wrong_index_is_noticed(small_instances: Mapping[str, list[Path]]) -> 
                 FeatureExtractor().extract(model, shifted)
 
     assert sum(probe(path, check) for path in small_instances["set-cover"][:3]) > 3
-
-
-def test_khalil_features_cover_every_candidate(small_instances: Mapping[str, list[Path]]) -> None:
-    extractors = {kind: FeatureExtractor(KHALIL_SCHEMA, candidates=kind) for kind in CandidateSet}
-
-    def check(model: pyscipopt.Model, candidates: Candidates) -> None:
-        rows = {}
-        for kind, extractor in extractors.items():
-            if model.getDepth() == 0:
-                extractor.note_root(model)
-            current = current_candidates(model, kind)
-            features = extractor.extract(model, current).candidate_features
-            assert features is not None
-            assert features.shape == (len(current.variables), N_KHALIL_FEATURES)
-            assert np.isfinite(features).all()
-            rows[kind] = dict(zip(current.indices.tolist(), features.tolist(), strict=True))
-        assert rows[CandidateSet.LP].items() <= rows[CandidateSet.PSEUDO].items()
-
-    assert sum(probe(path, check, n_nodes=10) for path in small_instances["set-cover"][:3]) > 3
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
