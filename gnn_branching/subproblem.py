@@ -256,11 +256,13 @@ def _take_variables(variables: FloatArray, place: IndexArray, taken: FloatArray)
     squares = 0.0
     for j in range(place.size):
         if place[j] >= 0:
-            taken[place[j]] = variables[j]
+            for k in range(variables.shape[1]):
+                taken[place[j], k] = variables[j, k]
             squares += variables[j, _OBJECTIVE] ** 2
     scale = 1.0 / np.sqrt(squares) if squares > 0.0 else 1.0
-    taken[:, _OBJECTIVE] *= scale
-    taken[:, _REDUCED_COST] *= scale
+    for i in range(taken.shape[0]):
+        taken[i, _OBJECTIVE] *= scale
+        taken[i, _REDUCED_COST] *= scale
     return scale
 
 
@@ -280,7 +282,8 @@ def _take_rows(
     for row in range(rows.shape[0]):
         if starts[row + 1] > starts[row]:
             place[row] = n_rows
-            taken[n_rows] = rows[row]
+            for k in range(rows.shape[1]):
+                taken[n_rows, k] = rows[row, k]
             taken[n_rows, _BIAS] = bias[row] * row_scale[row]
             taken[n_rows, _SIMILARITY] = 0.0
             taken[n_rows, _DUAL] *= row_scale[row] * scale

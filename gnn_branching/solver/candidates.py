@@ -103,12 +103,11 @@ def find(address: int, lp: bool) -> tuple[int, IndexArray, IndexArray, FloatArra
     n = 0 if problem else counts[1]
     addresses, indices, values = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64), np.empty(n)
     if n:
-        addresses[:] = scip.addresses_at(arrays[0], n)
+        variables, solution_values = scip.addresses_at(arrays[0], n), scip.reals_at(arrays[1], n if lp else 0)
         for i in range(n):
+            addresses[i] = variables[i]
             indices[i] = scip.column_index(scip.variable_column(addresses[i]))
-            values[i] = scip.variable_lp_value(addresses[i])
-        if lp:
-            values[:] = scip.reals_at(arrays[1], n)
+            values[i] = solution_values[i] if lp else scip.variable_lp_value(addresses[i])
     return problem, addresses, indices, values
 
 

@@ -137,7 +137,9 @@ def read_structure(
     edge_values: FloatArray,
 ) -> None:
     """Write what stays: variables, numbers and shapes of rows, the rows' products with the objective, edges."""
-    known_variables[:] = scip.addresses_at(scip.variables(address), known_variables.size)
+    variables = scip.addresses_at(scip.variables(address), known_variables.size)
+    for i in range(known_variables.size):
+        known_variables[i] = variables[i]
     rows = scip.addresses_at(scip.lp_rows(address), known_rows.shape[0])
     vertex = edge = 0
     for i in range(known_rows.shape[0]):
