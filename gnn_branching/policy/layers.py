@@ -366,8 +366,6 @@ def forward(
         if i == n_rounds - 1:
             chosen, n_chosen, own = candidates, candidates.size, new_variables
             for k in range(n_chosen):
-                # Entry by entry, here and in other kernels: a row in one assignment makes Numba compile the formatting of
-                # an error message about shapes, which takes seconds.
                 for j in range(own.shape[1]):
                     own[k, j] = old_variables[variable_position[candidates[k]], j]
             new_variables = old_variables

@@ -13,7 +13,8 @@ from gnn_branching.contracts import FloatArray, IndexArray
 from gnn_branching.edges import Edges, ShortIndexArray, read_only
 from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.solver import scip_library as scip
-from gnn_branching.solver.scip_library import address_of, compiled
+from gnn_branching.solver.environment import address_of
+from gnn_branching.solver.scip_library import compiled
 
 UNKNOWN_INCUMBENT_VALUE = 0.0
 """Stands for the incumbent's value, and the average incumbent's, while there is none (Ecole gives NaN)."""
