@@ -3,7 +3,7 @@
 # make test    all tests but the slow ones, on all cores
 .DEFAULT_GOAL := help
 PYTHON ?= python3
-# Any build of torch 2.13 or newer will do; choose another one, or its index, for CUDA: make setup TORCH="torch==..."
+# Any build of torch 2.6 or newer will do; choose another one, or its index, for CUDA: make setup TORCH="torch==..."
 TORCH ?= torch==2.13.0
 # 0 leaves out Ecole, which takes a compiler and one to three minutes the first time.
 ECOLE ?= 1

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from gnn_branching.pipeline.accelerate import accelerate
     from gnn_branching.pipeline.tune import tune
     from gnn_branching.policy import load_policy
-    from gnn_branching.solver.rule import LearnedBranching, RuleSettings
+    from gnn_branching.solver.rule import LearnedBranching
+    from gnn_branching.solver.settings import RuleSettings
 
 __all__ = [
     "LearnedBranching",
@@ -25,7 +26,7 @@ __all__ = [
 
 _HOMES = {
     "LearnedBranching": "gnn_branching.solver.rule",
-    "RuleSettings": "gnn_branching.solver.rule",
+    "RuleSettings": "gnn_branching.solver.settings",
     "accelerate": "gnn_branching.pipeline.accelerate",
     "collect": "gnn_branching.pipeline",
     "load_policy": "gnn_branching.policy",

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache
 
-import numba
 import numpy as np
 from numba import types
 
+from gnn_branching.compilation import kernel
 from gnn_branching.config import Graph, ModelConfig, Search
 from gnn_branching.contracts import BranchingState, FloatArray, IndexArray, InputError
 from gnn_branching.edges import Edges, ShortIndexArray, read_only
@@ -166,7 +166,7 @@ def _has_subproblem(name: str, n_row_features: int, n_variable_features: int) ->
     return fits and all(feature.in_subproblem is InSubproblem.KEPT for feature in more)
 
 
-@numba.njit(types.boolean(_INDEX, _SHORTS, _VECTOR, _NUMBERS, types.int32[::1], _FLOATS), nogil=True, cache=True)
+@kernel(types.boolean(_INDEX, _SHORTS, _VECTOR, _NUMBERS, types.int32[::1], _FLOATS), nogil=True)
 def _transpose(
     indptr: IndexArray,
     indices: ShortIndexArray,
@@ -197,7 +197,7 @@ def _transpose(
     return True
 
 
-@numba.njit(types.int64(_MATRIX, _INDEX, _NUMBERS), nogil=True, cache=True)
+@kernel(types.int64(_MATRIX, _INDEX, _NUMBERS), nogil=True)
 def _choose_variables(variables: FloatArray, candidates: IndexArray, place: IndexArray) -> int:
     """Write every variable's new number, -1 for a fixed one; return how many stay, -1 if a candidate is none."""
     for j in range(variables.shape[0]):
@@ -214,7 +214,7 @@ def _choose_variables(variables: FloatArray, candidates: IndexArray, place: Inde
     return n_variables
 
 
-@numba.njit(types.int64(_MATRIX, _INDEX, _INDEX, _SHORTS, _VECTOR, _FLOATS, _NUMBERS, _FLOATS), nogil=True, cache=True)
+@kernel(types.int64(_MATRIX, _INDEX, _INDEX, _SHORTS, _VECTOR, _FLOATS, _NUMBERS, _FLOATS), nogil=True)
 def _choose_rows(
     variables: FloatArray,
     place: IndexArray,
@@ -250,21 +250,23 @@ def _choose_rows(
     return n_rows
 
 
-@numba.njit(types.float64(_MATRIX, _INDEX, _TABLE), nogil=True, cache=True)
+@kernel(types.float64(_MATRIX, _INDEX, _TABLE), nogil=True)
 def _take_variables(variables: FloatArray, place: IndexArray, taken: FloatArray) -> float:
     """Write the features of the variables that stay, and return what scales the objective."""
     squares = 0.0
     for j in range(place.size):
         if place[j] >= 0:
-            taken[place[j]] = variables[j]
+            for k in range(variables.shape[1]):
+                taken[place[j], k] = variables[j, k]
             squares += variables[j, _OBJECTIVE] ** 2
     scale = 1.0 / np.sqrt(squares) if squares > 0.0 else 1.0
-    taken[:, _OBJECTIVE] *= scale
-    taken[:, _REDUCED_COST] *= scale
+    for i in range(taken.shape[0]):
+        taken[i, _OBJECTIVE] *= scale
+        taken[i, _REDUCED_COST] *= scale
     return scale
 
 
-@numba.njit(_NUMBERS(_MATRIX, _VECTOR, _INDEX, _VECTOR, types.float64, _TABLE, _NUMBERS), nogil=True, cache=True)
+@kernel(_NUMBERS(_MATRIX, _VECTOR, _INDEX, _VECTOR, types.float64, _TABLE, _NUMBERS), nogil=True)
 def _take_rows(
     rows: FloatArray,
     bias: FloatArray,
@@ -280,7 +282,8 @@ def _take_rows(
     for row in range(rows.shape[0]):
         if starts[row + 1] > starts[row]:
             place[row] = n_rows
-            taken[n_rows] = rows[row]
+            for k in range(rows.shape[1]):
+                taken[n_rows, k] = rows[row, k]
             taken[n_rows, _BIAS] = bias[row] * row_scale[row]
             taken[n_rows, _SIMILARITY] = 0.0
             taken[n_rows, _DUAL] *= row_scale[row] * scale
@@ -289,10 +292,9 @@ def _take_rows(
     return place
 
 
-@numba.njit(
+@kernel(
     types.void(_INDEX, _INDEX, _SHORTS, _VECTOR, _NUMBERS, _INDEX, _VECTOR, _MATRIX, _TABLE, types.int32[::1], _FLOATS),
     nogil=True,
-    cache=True,
 )
 def _take_edges(
     place: IndexArray,

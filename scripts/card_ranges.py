@@ -20,8 +20,8 @@ from gnn_branching.instances import generate_instances
 from gnn_branching.policy.card import CARD_FILE, read_card
 from gnn_branching.policy.load import SHIPPED
 from gnn_branching.policy.save import plain_ranges
-from gnn_branching.solver.rule import LearnedBranching, RuleSettings
-from gnn_branching.solver.settings import CHOSEN_RULE_PRIORITY, SolveLimits
+from gnn_branching.solver.rule import LearnedBranching
+from gnn_branching.solver.settings import CHOSEN_RULE_PRIORITY, RuleSettings, SolveLimits
 from gnn_branching.solver.solve import prepare_solve
 
 N_INSTANCES, NODE_LIMIT, MOST_STATES = 8, 40, 500

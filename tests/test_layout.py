@@ -15,6 +15,7 @@ import gnn_branching
 PACKAGE = Path(gnn_branching.__file__).parent
 
 FOUNDATION = {
+    "compilation",
     "contracts",
     "config",
     "counting",
@@ -32,6 +33,7 @@ FOUNDATION = {
 }
 ALLOWED: dict[str, set[str]] = {
     "edges": set(),
+    "compilation": set(),
     "contracts": {"edges"},
     "feature_schema": {"contracts", "edges"},
     "seeding": set(),
@@ -44,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"contracts", "feature_schema"},
     "shards": {"contracts", "edges", "feature_schema", "durable", "provenance", "seeding"},
     "execution": {"contracts", "libraries", "provenance", "seeding"},
-    "subproblem": {"contracts", "edges", "config", "feature_schema"},
+    "subproblem": {"compilation", "contracts", "edges", "config", "feature_schema"},
     "ecole_build": {"contracts"},
     "solver": FOUNDATION,
     # Ecole's generators belong to the solver, and write the instances.

@@ -18,7 +18,7 @@ NEEDS = {"collection": "ecole", "decision": "train", "training": "train"}
 
 
 def bench(
-    part: Literal["collection", "decision", "harness", "training"],
+    part: Literal["collection", "decision", "harness", "startup", "training"],
     *,
     family: str = "set-cover",
     size: str = "easy",

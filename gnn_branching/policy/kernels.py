@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import TypeVar
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from gnn_branching.compilation import kernel
 
 Integers = NDArray[np.int64]
 Shorts = NDArray[np.int32]
@@ -49,8 +50,7 @@ def compiled(signature: str) -> Callable[[Function], Function]:
     """
     result, _, arguments = signature.rstrip(")").partition("(")
     full = f"{TYPES.get(result, result)}({', '.join(TYPES[name] for name in arguments.split(', '))})"
-    decorator = numba.njit([full], nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
-    return cast(Callable[[Function], Function], decorator)
+    return kernel(full, nogil=True, error_model="numpy", fastmath={"contract"})
 
 
 def usable(array: NDArray[Number]) -> NDArray[Number]:

@@ -366,7 +366,8 @@ def forward(
         if i == n_rounds - 1:
             chosen, n_chosen, own = candidates, candidates.size, new_variables
             for k in range(n_chosen):
-                own[k] = old_variables[variable_position[candidates[k]]]
+                for j in range(own.shape[1]):
+                    own[k, j] = old_variables[variable_position[candidates[k]], j]
             new_variables = old_variables
         convolve(
             weights[n_half : 2 * n_half], degree_power, chosen, each, n_chosen, n_chosen, variable_offsets,

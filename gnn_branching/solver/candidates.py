@@ -10,6 +10,7 @@ import pyscipopt
 
 from gnn_branching.contracts import CandidateIndex, CandidateSet, FloatArray, IndexArray
 from gnn_branching.solver import scip_library as scip
+from gnn_branching.solver.environment import address_of
 from gnn_branching.solver.scip_library import compiled
 
 PROBLEMS = ("", "columns-not-in-lp", "no-candidates")
@@ -63,7 +64,7 @@ class Candidates:
         Raises:
             RuntimeError: If SCIP refuses.
         """
-        code = branch(scip.address_of(self.model), self.addresses[chosen])
+        code = branch(address_of(self.model), self.addresses[chosen])
         if code != scip.OKAY:
             raise RuntimeError(f"SCIPbranchVar failed with code {code}")
 
@@ -81,7 +82,7 @@ def current_candidates(model: pyscipopt.Model, kind: CandidateSet) -> Candidates
     Raises:
         HandoverError: If not all columns are in the LP, so that positions in the LP are no variable indices.
     """
-    problem, addresses, indices, lp_values = find(scip.address_of(model), kind is CandidateSet.LP)
+    problem, addresses, indices, lp_values = find(address_of(model), kind is CandidateSet.LP)
     if problem:
         raise HandoverError(PROBLEMS[problem])
     return Candidates(model=model, kind=kind, addresses=addresses, indices=indices, lp_values=lp_values)
@@ -103,12 +104,11 @@ def find(address: int, lp: bool) -> tuple[int, IndexArray, IndexArray, FloatArra
     n = 0 if problem else counts[1]
     addresses, indices, values = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64), np.empty(n)
     if n:
-        addresses[:] = scip.addresses_at(arrays[0], n)
+        variables, solution_values = scip.addresses_at(arrays[0], n), scip.reals_at(arrays[1], n if lp else 0)
         for i in range(n):
+            addresses[i] = variables[i]
             indices[i] = scip.column_index(scip.variable_column(addresses[i]))
-            values[i] = scip.variable_lp_value(addresses[i])
-        if lp:
-            values[:] = scip.reals_at(arrays[1], n)
+            values[i] = solution_values[i] if lp else scip.variable_lp_value(addresses[i])
     return problem, addresses, indices, values
 
 
@@ -116,3 +116,17 @@ def find(address: int, lp: bool) -> tuple[int, IndexArray, IndexArray, FloatArra
 def branch(address: int, variable: int) -> int:
     """Create the children of a variable; return SCIP's code."""
     return int(scip.branch_on_variable(address, variable, 0, 0, 0))
+
+
+def pseudocost_scores(candidates: Candidates) -> FloatArray:
+    """Return SCIP's pseudocost score of each candidate, float64, (n_candidates,)."""
+    scores = np.empty(len(candidates))
+    read_pseudocost_scores(address_of(candidates.model), candidates.addresses, candidates.lp_values, scores)
+    return scores
+
+
+@compiled("void(int64, int64[::1], float64[::1], float64[::1])")
+def read_pseudocost_scores(address: int, candidates: IndexArray, lp_values: FloatArray, out: FloatArray) -> None:
+    """Write SCIP's pseudocost scores."""
+    for i in range(candidates.size):
+        out[i] = scip.variable_pseudocost_score(address, candidates[i], lp_values[i])

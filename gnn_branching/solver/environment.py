@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,9 @@ import pyscipopt
 
 from gnn_branching.libraries import EXTRAS
 from gnn_branching.solver.ecole_module import load_ecole
+
+_get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+_get_pointer.restype, _get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,3 +56,24 @@ def mapped_scip_libraries() -> tuple[str, ...]:
         return ()
     paths = (line.split()[-1] for line in maps.read_text().splitlines() if "/" in line)
     return tuple(sorted({path for path in paths if Path(path).name.startswith(("libscip-", "libscip."))}))
+
+
+def scip_library() -> Path:
+    """Return the file of the SCIP library that PySCIPOpt calls.
+
+    Raises:
+        ImportError: If it is not found.
+    """
+    mapped = mapped_scip_libraries()
+    if mapped:
+        return Path(mapped[0])
+    folders = (Path(pyscipopt.__file__).parent / ".dylibs", Path(sys.prefix) / "lib")
+    for folder in folders:
+        for path in sorted(folder.glob("libscip*.dylib")):
+            return path
+    raise ImportError(f"PySCIPOpt's libscip was not found in {' or '.join(map(str, folders))}")
+
+
+def address_of(model: pyscipopt.Model) -> int:
+    """Return the address of a model's ``SCIP*``; it does not keep the model alive."""
+    return int(_get_pointer(model.to_ptr(give_ownership=False), b"scip"))

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from itertools import groupby
 
-import numba
 import numpy as np
 import pyscipopt
 
+from gnn_branching.compilation import kernel
 from gnn_branching.contracts import (
     FEATURE_SCHEMA,
     BranchingState,
@@ -161,7 +161,7 @@ class KhalilFeatures:
 
 # Compiled: after an LP solve the caches are cold, and each of NumPy's functions costs its code's way from memory.
 # Sums may run in vectors ("reassoc"); NaN and infinities stay what they are.
-@numba.njit("boolean(float64[::1])", nogil=True, cache=True, fastmath={"reassoc"})
+@kernel("boolean(float64[::1])", nogil=True, fastmath={"reassoc"})
 def all_finite(values: FloatArray) -> bool:
     """Return whether no value is NaN or infinite: 0 times each is 0 then."""
     zero = 0.0
@@ -170,7 +170,7 @@ def all_finite(values: FloatArray) -> bool:
     return zero == 0.0
 
 
-@numba.njit("uint8(float64[:,::1], float64[:,::1], int64[::1], float64[::1])", nogil=True, cache=True)
+@kernel("uint8(float64[:,::1], float64[:,::1], int64[::1], float64[::1])", nogil=True)
 def check(
     row_features: FloatArray, variable_features: FloatArray, candidates: IndexArray, lp_values: FloatArray
 ) -> int:

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numba
 import numpy as np
 import pyscipopt
 from numba import types
 
+from gnn_branching.compilation import kernel
 from gnn_branching.contracts import BranchingState, CandidateIndex, FeatureRanges, FloatArray
 from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
-from gnn_branching.solver.candidates import Candidates, HandoverError
+from gnn_branching.solver.candidates import Candidates, HandoverError, pseudocost_scores
 from gnn_branching.solver.expert import limited_strong_branching
-from gnn_branching.solver.search_features import pseudocost_scores
 
 MARGIN = 0.1
 """A value is outside if it is beyond its range by more than this part of the range's width."""
@@ -135,7 +134,7 @@ class GainGuard:
         self.n_bets += 1
 
 
-@numba.njit(types.float64(_MATRIX, types.float64[::1], types.float64[::1]), nogil=True, cache=True)
+@kernel(types.float64(_MATRIX, types.float64[::1], types.float64[::1]), nogil=True)
 def share_outside(values: FloatArray, low: FloatArray, high: FloatArray) -> float:
     """Return the largest share, over the columns, of values outside the column's range, widened by ``MARGIN``.
 

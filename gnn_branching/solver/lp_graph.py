@@ -13,7 +13,8 @@ from gnn_branching.contracts import FloatArray, IndexArray
 from gnn_branching.edges import Edges, ShortIndexArray, read_only
 from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.solver import scip_library as scip
-from gnn_branching.solver.scip_library import address_of, compiled
+from gnn_branching.solver.environment import address_of
+from gnn_branching.solver.scip_library import compiled
 
 UNKNOWN_INCUMBENT_VALUE = 0.0
 """Stands for the incumbent's value, and the average incumbent's, while there is none (Ecole gives NaN)."""
@@ -137,7 +138,9 @@ def read_structure(
     edge_values: FloatArray,
 ) -> None:
     """Write what stays: variables, numbers and shapes of rows, the rows' products with the objective, edges."""
-    known_variables[:] = scip.addresses_at(scip.variables(address), known_variables.size)
+    variables = scip.addresses_at(scip.variables(address), known_variables.size)
+    for i in range(known_variables.size):
+        known_variables[i] = variables[i]
     rows = scip.addresses_at(scip.lp_rows(address), known_rows.shape[0])
     vertex = edge = 0
     for i in range(known_rows.shape[0]):

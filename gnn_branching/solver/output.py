@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pyscipopt
 
-from gnn_branching.solver import scip_library as scip
+from gnn_branching.solver.environment import address_of, scip_library
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def native_output() -> Iterator[list[str]]:
     """Collect what SCIP's C code writes to stdout and stderr, instead of showing it."""
     messages: list[str] = []
     # Ecole, once imported, keeps SCIP's error messages to itself.
-    ctypes.CDLL(str(scip.scip_library())).SCIPmessageSetErrorPrintingDefault()
+    ctypes.CDLL(str(scip_library())).SCIPmessageSetErrorPrintingDefault()
     with tempfile.TemporaryFile() as capture:
         try:
             with redirected(capture.fileno(), 1, 2):
@@ -54,9 +54,7 @@ def native_output() -> Iterator[list[str]]:
 
 def is_quiet(model: pyscipopt.Model) -> bool:
     """Return whether a model's log is off."""
-    return bool(_is_quiet(scip.address_of(model)))
-
-
-@scip.compiled("boolean(int64)")
-def _is_quiet(address: int) -> bool:
-    return bool(scip.handler_is_quiet(scip.message_handler(address)))
+    library = ctypes.CDLL(str(scip_library()))
+    library.SCIPgetMessagehdlr.restype = ctypes.c_void_p
+    handler = library.SCIPgetMessagehdlr(ctypes.c_void_p(address_of(model)))
+    return bool(library.SCIPmessagehdlrIsQuiet(ctypes.c_void_p(handler)) & 0xFF)  # SCIP_Bool: its lowest byte tells

@@ -20,9 +20,10 @@ from gnn_branching.solver.expert import make_expert
 from gnn_branching.solver.features import FeatureExtractor
 from gnn_branching.solver.plugin import WeaklyBound
 from gnn_branching.solver.problem import read_problem
-from gnn_branching.solver.rule import LearnedBranching, RuleSettings
+from gnn_branching.solver.rule import LearnedBranching
 from gnn_branching.solver.settings import (
     CHOSEN_RULE_PRIORITY,
+    RuleSettings,
     SolveLimits,
     apply_settings,
     prefer_scip_rule,

@@ -7,23 +7,20 @@ PySCIPOpt has loaded: nothing depends on the layout of SCIP's structs.
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import llvmlite.binding  # type: ignore[import-untyped]
 import numba
 import numpy as np
-import pyscipopt
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from gnn_branching.compilation import kernel
 from gnn_branching.contracts import FloatArray, IndexArray
-from gnn_branching.solver.environment import mapped_scip_libraries
+from gnn_branching.solver.environment import scip_library
 
 ADDRESS = types.int64
 """A pointer, as a number."""
@@ -33,30 +30,6 @@ OKAY = 1
 """``SCIP_OKAY``."""
 
 Function = TypeVar("Function", bound=Callable[..., object])
-
-_get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-_get_pointer.restype, _get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-
-
-def scip_library() -> Path:
-    """Return the file of the SCIP library that PySCIPOpt calls.
-
-    Raises:
-        ImportError: If it is not found.
-    """
-    mapped = mapped_scip_libraries()
-    if mapped:
-        return Path(mapped[0])
-    folders = (Path(pyscipopt.__file__).parent / ".dylibs", Path(sys.prefix) / "lib")
-    for folder in folders:
-        for path in sorted(folder.glob("libscip*.dylib")):
-            return path
-    raise ImportError(f"PySCIPOpt's libscip was not found in {' or '.join(map(str, folders))}")
-
-
-def address_of(model: pyscipopt.Model) -> int:
-    """Return the address of a model's ``SCIP*``; it does not keep the model alive."""
-    return int(_get_pointer(model.to_ptr(give_ownership=False), b"scip"))
 
 
 @intrinsic
@@ -81,7 +54,7 @@ def reals_at(address: int, n: int) -> FloatArray:
 
 def compiled(signature: str) -> Callable[[Function], Function]:
     """Compile a function that calls SCIP, for one signature in Numba's notation, at import; cached on disk."""
-    return cast(Callable[[Function], Function], numba.njit([signature], cache=True, error_model="numpy"))
+    return kernel(signature, error_model="numpy")
 
 
 def _function(name: str, result: types.Type, *arguments: types.Type) -> Callable[..., Any]:
@@ -98,7 +71,6 @@ depth = _function("SCIPgetDepth", INT, ADDRESS)
 estimate = _function("SCIPgetLocalTransEstimate", REAL, ADDRESS)
 floor = _function("SCIPfeasFloor", REAL, ADDRESS, REAL)
 fraction = _function("SCIPfeasFrac", REAL, ADDRESS, REAL)
-handler_is_quiet = _function("SCIPmessagehdlrIsQuiet", BOOL, ADDRESS)
 infinity = _function("SCIPinfinity", REAL, ADDRESS)
 is_equal = _function("SCIPisEQ", BOOL, ADDRESS, REAL, REAL)
 is_positive = _function("SCIPisPositive", BOOL, ADDRESS, REAL)
@@ -109,7 +81,6 @@ lp_candidates = _function(
 lp_columns = _function("SCIPgetLPCols", ADDRESS, ADDRESS)
 lp_objective = _function("SCIPgetLPObjval", REAL, ADDRESS)
 lp_rows = _function("SCIPgetLPRows", ADDRESS, ADDRESS)
-message_handler = _function("SCIPgetMessagehdlr", ADDRESS, ADDRESS)
 n_lp_columns = _function("SCIPgetNLPCols", INT, ADDRESS)
 n_lp_rows = _function("SCIPgetNLPRows", INT, ADDRESS)
 n_lps = _function("SCIPgetNLPs", types.int64, ADDRESS)

@@ -13,6 +13,7 @@ import numpy as np
 from gnn_branching.contracts import FloatArray, IndexArray
 from gnn_branching.feature_schema import SEARCH_FEATURES
 from gnn_branching.solver import scip_library as scip
+from gnn_branching.solver.environment import address_of
 from gnn_branching.solver.scip_library import compiled
 
 if TYPE_CHECKING:
@@ -47,22 +48,8 @@ def extract_search(candidates: Candidates) -> FloatArray:
         candidates: Of the current tree node, its LP solved.
     """
     features = np.zeros((len(candidates), len(SEARCH_FEATURES)))
-    read_search(scip.address_of(candidates.model), candidates.addresses, candidates.lp_values, features)
+    read_search(address_of(candidates.model), candidates.addresses, candidates.lp_values, features)
     return features
-
-
-def pseudocost_scores(candidates: Candidates) -> FloatArray:
-    """Return SCIP's pseudocost score of each candidate, float64, (n_candidates,)."""
-    scores = np.empty(len(candidates))
-    read_pseudocost_scores(scip.address_of(candidates.model), candidates.addresses, candidates.lp_values, scores)
-    return scores
-
-
-@compiled("void(int64, int64[::1], float64[::1], float64[::1])")
-def read_pseudocost_scores(address: int, candidates: IndexArray, lp_values: FloatArray, out: FloatArray) -> None:
-    """Write SCIP's pseudocost scores."""
-    for i in range(candidates.size):
-        out[i] = scip.variable_pseudocost_score(address, candidates[i], lp_values[i])
 
 
 @compiled("float64(float64, float64)")

@@ -1,4 +1,4 @@
-"""Named SCIP settings, seeds and limits."""
+"""Named SCIP settings, seeds and limits; and how the learned rule uses its policy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import MappingProxyType
 import pyscipopt
 
 from gnn_branching.config import SCIP_RULES
-from gnn_branching.contracts import InputError, SolveStatus
+from gnn_branching.contracts import CandidateSet, InputError, SolveStatus
 from gnn_branching.seeding import MAX_SCIP_SEED
 from gnn_branching.solver.output import is_quiet, native_output
 
@@ -191,3 +191,75 @@ def prefer_scip_rule(model: pyscipopt.Model, rule: str) -> None:
 def solve_status(model: pyscipopt.Model) -> SolveStatus:
     """Translate SCIP's status."""
     return STATUSES.get(model.getStatus(), SolveStatus.OTHER_LIMIT)
+
+
+RULE_NAME = "learned"
+"""The rule's name in SCIP's parameters, log and statistics."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSettings:
+    """How a policy is used; a field left alone changes nothing.
+
+    Args:
+        candidates: Candidate set; None takes the policy's own.
+        priority: SCIP's priority of the rule.
+        max_depth: Deepest tree node the policy branches at; -1 means no limit.
+        max_decisions: Most decisions in a solve; None means no limit.
+        warm_up_nodes: Tree nodes at which SCIP's own rule branches first (it learns pseudocosts meanwhile).
+        strong_branching_top_k: Verify the policy's best k candidates by strong branching; 0 trusts the policy.
+        strong_branching_iteration_limit: LP iterations per child in this verification.
+        strong_branching_max_depth: Deepest tree node with a verification; -1 means no limit.
+        confidence: Least margin between the two best scores' softmax probabilities; below it SCIP's own rule decides.
+        time_limit_seconds: Wall time of one decision; after the first decision beyond it SCIP's own rule takes over.
+        guard: Whether to hand over where a model is not what the policy was trained on, or its choices turn out worse
+            than SCIP's; a policy without ranges, such as a plain function, is used unguarded.
+
+    Raises:
+        InputError: If a value is out of range.
+    """
+
+    candidates: CandidateSet | None = None
+    priority: int = CHOSEN_RULE_PRIORITY
+    max_depth: int = -1
+    max_decisions: int | None = None
+    warm_up_nodes: int = 0
+    strong_branching_top_k: int = 0
+    strong_branching_iteration_limit: int = 50
+    strong_branching_max_depth: int = -1
+    confidence: float = 0.0
+    time_limit_seconds: float | None = None
+    guard: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning."""
+        limits = {
+            "max_depth": -1,
+            "warm_up_nodes": 0,
+            "strong_branching_top_k": 0,
+            "strong_branching_iteration_limit": 1,
+            "strong_branching_max_depth": -1,
+        }
+        for name, least in limits.items():
+            if getattr(self, name) < least:
+                raise InputError(f"{name} = {getattr(self, name)} must be at least {least}")
+        if self.max_decisions is not None and self.max_decisions < 0:
+            raise InputError(f"max_decisions = {self.max_decisions} must be at least 0, or None")
+        if self.time_limit_seconds is not None and not self.time_limit_seconds >= 0:
+            raise InputError(f"time_limit_seconds = {self.time_limit_seconds} must be at least 0, or None")
+        if not 0 <= self.confidence <= 1:
+            raise InputError(f"confidence = {self.confidence} must lie in [0, 1]")
+
+
+PRESETS: Mapping[str, RuleSettings] = MappingProxyType(
+    {
+        "guarded": RuleSettings(guard=True),
+        "plain": RuleSettings(),
+        "verified": RuleSettings(strong_branching_top_k=4),
+        "verified-top": RuleSettings(strong_branching_top_k=4, strong_branching_max_depth=5, guard=True),
+        "cautious": RuleSettings(confidence=0.1),
+        "top-of-tree": RuleSettings(max_depth=10),
+        "warm": RuleSettings(warm_up_nodes=10),
+    }
+)
+"""Named settings of the rule."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import inf, nan
 from pathlib import Path
 from time import perf_counter, process_time
+from typing import TYPE_CHECKING
 
 import pyscipopt
 
@@ -16,8 +17,17 @@ from gnn_branching.contracts import Policy, RuleStatistics, SolveFigures
 from gnn_branching.solver.expert import ExpertBranching
 from gnn_branching.solver.plugin import WeaklyBound
 from gnn_branching.solver.problem import read_problem
-from gnn_branching.solver.rule import RULE_NAME, LearnedBranching, RuleSettings
-from gnn_branching.solver.settings import SolveLimits, apply_settings, prefer_scip_rule, solve_status
+from gnn_branching.solver.settings import (
+    RULE_NAME,
+    RuleSettings,
+    SolveLimits,
+    apply_settings,
+    prefer_scip_rule,
+    solve_status,
+)
+
+if TYPE_CHECKING:
+    from gnn_branching.solver.rule import LearnedBranching
 
 CLOCK_NAME = "rootclock"
 NO_RULE = RuleStatistics(fallbacks={})
@@ -99,6 +109,8 @@ def prepare_solve(
     elif isinstance(rule, str):
         prefer_scip_rule(model, rule)
     else:
+        from gnn_branching.solver.rule import LearnedBranching  # compiled code: SCIP's own rules must not wait for it
+
         learned = LearnedBranching.attach(model, rule, rule_settings)
     clock = RootClock()
     # Depth 0 only: one call in a solve, for every method alike.

@@ -7,8 +7,7 @@ from types import MappingProxyType
 
 from gnn_branching.config import SCIP_RULES
 from gnn_branching.contracts import InputError
-from gnn_branching.solver.rule import PRESETS
-from gnn_branching.solver.settings import EMPHASES, ParameterValue, parameter_file
+from gnn_branching.solver.settings import EMPHASES, PRESETS, ParameterValue, parameter_file
 
 Changes = Mapping[str, ParameterValue]
 Point = Mapping[str, str]

@@ -21,7 +21,7 @@ from gnn_branching.contracts import (
 from gnn_branching.dataset.ranges import FeatureRange
 from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.policy import load_policy
-from gnn_branching.solver.candidates import Candidates
+from gnn_branching.solver.candidates import Candidates, pseudocost_scores
 from gnn_branching.solver.features import FeatureExtractor
 from gnn_branching.solver.guard import (
     CHECK_EVERY,
@@ -35,7 +35,6 @@ from gnn_branching.solver.guard import (
     share_outside,
 )
 from gnn_branching.solver.rule import PRESETS, LearnedBranching
-from gnn_branching.solver.search_features import pseudocost_scores
 from gnn_branching.solver.settings import SolveLimits
 from gnn_branching.solver.solve import prepare_solve
 from tests.solver.probe import probe

@@ -13,9 +13,9 @@ import pytest
 from gnn_branching.contracts import CandidateSet, FloatArray
 from gnn_branching.feature_schema import SEARCH_FEATURES, SEARCH_SCHEMA
 from gnn_branching.solver.candidates import Candidates
+from gnn_branching.solver.environment import address_of, scip_library
 from gnn_branching.solver.features import FeatureExtractor
 from gnn_branching.solver.problem import read_problem
-from gnn_branching.solver.scip_library import address_of, scip_library
 from gnn_branching.solver.search_features import LEAST_PROPORTION, extract_search
 from gnn_branching.solver.settings import SolveLimits, apply_settings
 from tests.conftest import SMALL_FAMILIES

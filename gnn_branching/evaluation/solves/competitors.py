@@ -16,7 +16,7 @@ from gnn_branching.policy.folder import recipe_file
 from gnn_branching.policy.load import HUB_PREFIX, find_folder
 from gnn_branching.provenance import file_sha256
 from gnn_branching.run_folder import run_of_policy
-from gnn_branching.solver.rule import PRESETS
+from gnn_branching.solver.settings import PRESETS
 
 RECIPE, RECIPE_MARK = "recipe", "@recipe"
 SCIP_SETTINGS = "default"
