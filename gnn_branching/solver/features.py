@@ -25,8 +25,8 @@ from gnn_branching.feature_schema import (
     Side,
     get_schema,
 )
-from gnn_branching.solver import scip_library as scip
 from gnn_branching.solver.candidates import Candidates, HandoverError
+from gnn_branching.solver.environment import address_of
 from gnn_branching.solver.khalil import N_STATIC, read_dynamic, read_static
 from gnn_branching.solver.lp_graph import LpGraph
 
@@ -138,7 +138,7 @@ class KhalilFeatures:
     def note_root(self, model: pyscipopt.Model) -> None:
         """Read the static features."""
         self._static = np.empty((model.getNLPCols(), N_STATIC))
-        read_static(scip.address_of(model), self._static)
+        read_static(address_of(model), self._static)
 
     def extract(self, candidates: Candidates) -> FloatArray:
         """Return the candidates' features, float64, (n_candidates, n_candidate_features).
@@ -153,7 +153,7 @@ class KhalilFeatures:
             raise HandoverError("khalil-root-unknown")
         features = np.empty((len(candidates), N_KHALIL_FEATURES))
         features[:, :N_STATIC] = self._static[candidates.indices]
-        read_dynamic(scip.address_of(model), candidates.addresses, features)
+        read_dynamic(address_of(model), candidates.addresses, features)
         if not all_finite(features.reshape(-1)):
             raise HandoverError("khalil-feature-not-finite")
         return features
