@@ -6,7 +6,7 @@ import numpy as np
 import pyscipopt
 
 from gnn_branching import LearnedBranching
-from gnn_branching.contracts import BranchingState, FloatArray
+from gnn_branching.contracts import BranchingState, FloatArray, RuleStatistics
 from gnn_branching.feature_schema import VARIABLE_FEATURES
 
 FRACTION = VARIABLE_FEATURES.index("solution_frac")
@@ -17,10 +17,11 @@ def most_infeasible(state: BranchingState) -> FloatArray:
     return -np.abs(state.variable_features[state.candidates, FRACTION] - 0.5)
 
 
-def solve(file: str) -> LearnedBranching:
+def solve(file: str) -> RuleStatistics:
     """Solve a model with it."""
     model = pyscipopt.Model()
+    model.hideOutput()
     model.readProblem(file)
     rule = LearnedBranching.attach(model, most_infeasible)
     model.optimize()
-    return rule
+    return rule.statistics

@@ -21,7 +21,7 @@ def solve(problem: pulp.LpProblem, policy: Policy) -> LearnedBranching:
 def covering(rows: list[list[int]], costs: list[int]) -> pulp.LpProblem:
     """Return a set-covering problem: rows of columns, at least one of which must be taken."""
     problem = pulp.LpProblem("covering", pulp.LpMinimize)
-    take = [pulp.LpVariable(f"x{column}", cat="Binary") for column in range(len(costs))]
+    take = [problem.add_variable(f"x{column}", cat="Binary") for column in range(len(costs))]
     problem += pulp.lpDot(costs, take)
     for row in rows:
         problem += pulp.lpSum(take[column] for column in row) >= 1

@@ -1,4 +1,4 @@
-"""Solve a Pyomo model with a policy: Pyomo writes a file, SCIP reads it, and the values go back to Pyomo's variables."""
+"""Solve a Pyomo model with a policy: Pyomo writes a file, SCIP reads it, and the values go back to Pyomo."""
 
 from __future__ import annotations
 
