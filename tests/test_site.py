@@ -69,6 +69,13 @@ def test_no_file_names_an_asset_elsewhere(site: Path) -> None:
         assert not STYLE_ELSEWHERE.findall(style.read_text()), style
 
 
+def test_no_markup_shows_through(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        text = page.read_text()
+        assert not re.search(r":(?:func|class|meth|data):", text), page
+        assert not re.search(r"-8 ?<-|-8&lt;-", text), page
+
+
 def test_what_names_an_asset_elsewhere_would_be_found() -> None:
     assert ELSEWHERE.search('<script async src="https://cdn.example/a.js"></script>')
     assert ELSEWHERE.search("<link rel=preconnect href=//fonts.example crossorigin>")

@@ -77,7 +77,7 @@ def accelerate(
     A policy is trained on a part of the models. Then SCIP's settings are searched twice, with the same time: for the
     policy, and for SCIP's own rules. Both are proven, beside what they started from, on models held back.
 
-    Example:
+    Examples:
         >>> accelerate("models/", budget="1h", out="runs/mine")  # doctest: +SKIP
 
     Args:

@@ -104,7 +104,7 @@ def evaluate(
 ) -> evaluation.Evaluation:
     """Compare policies with SCIP's rules, paired on the same instances and seeds; goes on where it stopped.
 
-    Example:
+    Examples:
         >>> evaluate("runs/mine/policy", instances="models/", settings="default")  # doctest: +SKIP
         >>> evaluate(["set-cover", "pscost", "highs"], family="set-cover", n=4, seeds=1)  # doctest: +SKIP
 

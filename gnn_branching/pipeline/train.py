@@ -69,7 +69,7 @@ def train_policy(
 ) -> Training:
     """Collect what is missing, fit a policy, measure it, save it, and judge it by solves; goes on where it stopped.
 
-    Example:
+    Examples:
         >>> train_policy(instances="models/", budget="30m", out="runs/mine")  # doctest: +SKIP
         >>> train_policy("configs/set-cover.toml", "runs/set-cover")  # doctest: +SKIP
 

@@ -94,7 +94,7 @@ def tune(
 
     The recipe goes into the policy's folder, and ``recipe.set`` into the run's; goes on where it stopped.
 
-    Example:
+    Examples:
         >>> tune("runs/mine/policy", instances="models/", budget="1h")  # doctest: +SKIP
 
     Args:
