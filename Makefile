@@ -1,6 +1,7 @@
 # make setup   the environment in .venv, with Ecole built against PySCIPOpt's SCIP; make setup ECOLE=0 leaves Ecole out
 # make demo    the main job on real set-covering instances: collect, train, evaluate, report (8 to 15 minutes on two cores)
 # make test    all tests but the slow ones, on all cores
+# make docs    the documentation site in site/; look at it with: python3 -m http.server --directory site
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 # Any build of torch 2.6 or newer will do; choose another one, or its index, for CUDA: make setup TORCH="torch==..."
@@ -13,10 +14,10 @@ READY := .venv/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DEMO := runs/demo
 
-.PHONY: help setup demo test test-all lint types format clean
+.PHONY: help setup demo test test-all docs lint types format clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -4
+	@sed -n 's/^# //p' Makefile | head -5
 
 setup: $(READY)
 
@@ -44,6 +45,10 @@ test: setup
 test-all: setup
 	$(BIN)/python -m pytest --numprocesses auto
 
+docs: setup
+	$(PIP) --editable ".[$(EXTRAS),docs]"
+	$(BIN)/mkdocs build --strict
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -56,4 +61,4 @@ format: setup
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gnn_branching.pipeline import collect, read_experiment, train_policy
     from gnn_branching.pipeline.accelerate import accelerate
+    from gnn_branching.pipeline.evaluate import evaluate
     from gnn_branching.pipeline.tune import tune
     from gnn_branching.policy import load_policy
     from gnn_branching.solver.rule import LearnedBranching
@@ -18,6 +19,7 @@ __all__ = [
     "RuleSettings",
     "accelerate",
     "collect",
+    "evaluate",
     "load_policy",
     "read_experiment",
     "train_policy",
@@ -29,6 +31,7 @@ _HOMES = {
     "RuleSettings": "gnn_branching.solver.settings",
     "accelerate": "gnn_branching.pipeline.accelerate",
     "collect": "gnn_branching.pipeline",
+    "evaluate": "gnn_branching.pipeline.evaluate",
     "load_policy": "gnn_branching.policy",
     "read_experiment": "gnn_branching.pipeline",
     "train_policy": "gnn_branching.pipeline",

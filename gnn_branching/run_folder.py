@@ -27,6 +27,11 @@ class RunFolder:
         return self.path / "instances"
 
     @property
+    def models(self) -> Path:
+        """Models that were given as objects, as files."""
+        return self.path / "models"
+
+    @property
     def dataset(self) -> Path:
         """Samples."""
         return self.path / "dataset"
@@ -105,6 +110,13 @@ class RunFolder:
     def slurm(self) -> Path:
         """Jobs sent to SLURM."""
         return self.path / "slurm"
+
+
+def run_folder(out: RunFolder | str | Path | None, default: str) -> RunFolder:
+    """Return the folder of a run: ``out``, or one in ``runs/`` that is named by default."""
+    if isinstance(out, RunFolder):
+        return out
+    return RunFolder(path=Path("runs") / default if out is None else Path(out))
 
 
 def run_of_policy(folder: Path) -> Path:

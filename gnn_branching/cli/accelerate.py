@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markdown import Markdown
 
-from gnn_branching.cli.options import ExecutorName, Overrides, RayAddress
+from gnn_branching.cli.options import ExecutorName, Overrides, RayAddress, remote_executor
 from gnn_branching.cli.output import JsonPath, Workers, write_figures
-from gnn_branching.counting import timing
 from gnn_branching.libraries import require
-from gnn_branching.run_folder import RunFolder
-
-if TYPE_CHECKING:
-    from gnn_branching.tuning.search import Trial
+from gnn_branching.run_folder import run_folder
 
 
 def accelerate(
@@ -49,35 +43,18 @@ def accelerate(
     """
     require("train")
     require("tune")
-    from gnn_branching.evaluation.solves.runner import RunnerOptions
-    from gnn_branching.pipeline import Budget, acceleration
     from gnn_branching.pipeline import accelerate as pipeline
-    from gnn_branching.pipeline.samples import collection_executor
+    from gnn_branching.pipeline import acceleration
+    from gnn_branching.pipeline.experiment import run_name
 
-    folder = RunFolder(path=out or Path("runs") / models.resolve().name)
-    limit = Budget.parse(budget)
-    jobs = collection_executor(executor, folder=folder, workers=workers, ray_address=ray_address)
-    step, best, expected = "", inf, 0.0
-    with timing(step, limit.seconds) as show:
-
-        def on_step(text: str, seconds: float) -> None:
-            nonlocal step, best, expected
-            step, best, expected = text, inf, seconds
-            show(0.0, f"{text}, {seconds / 60:.0f} minutes")
-
-        def on_trial(trial: Trial) -> None:
-            nonlocal best
-            best = min(best, trial.ratio if trial.finished else inf)
-            show(trial.seconds / expected * limit.seconds, f"{step}: {trial.number + 1} tried, best {best:.2f}")
-
-        done = pipeline.accelerate(
-            models,
-            folder,
-            budget=limit,
-            executor=jobs,
-            runner=RunnerOptions(n_workers=workers or 0, executor=None if executor == "local" else jobs),
-            overrides=set_ or (),
-            progress=pipeline.Progress(step=on_step, trial=on_trial),
-        )
+    folder = run_folder(out, run_name(None, models))
+    done = pipeline.accelerate(
+        models,
+        folder,
+        budget=budget,
+        executor=remote_executor(executor, folder, workers=workers, ray_address=ray_address),
+        workers=workers or 0,
+        overrides=set_ or (),
+    )
     Console().print(Markdown(acceleration.to_markdown(done)))
     write_figures(json, acceleration.acceleration_figures(done))

@@ -11,10 +11,10 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
 
-from gnn_branching.cli.options import ExecutorName, RayAddress
-from gnn_branching.cli.output import JsonPath, Seed, Workers, say_unseen_settings, write_figures
+from gnn_branching.cli.options import ExecutorName, RayAddress, remote_executor
+from gnn_branching.cli.output import JsonPath, Seed, Workers, write_figures
 from gnn_branching.contracts import InputError
-from gnn_branching.libraries import require
+from gnn_branching.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from gnn_branching.evaluation.evaluate import Evaluation
@@ -99,50 +99,33 @@ def evaluate(
     retry_failures
         Do crashed and killed solves again.
     """
-    from gnn_branching.evaluation.evaluate import EvaluationRequest
-    from gnn_branching.evaluation.solves.competitors import parse_competitors
-    from gnn_branching.evaluation.solves.plan import HIGHS, ResourceLimits
-    from gnn_branching.execution import make_executor
-    from gnn_branching.pipeline.evaluate import choose_instances
+    from gnn_branching.evaluation.solves.plan import ResourceLimits
     from gnn_branching.pipeline.evaluate import evaluate as run
-    from gnn_branching.policy import load_policy
 
-    if n < 1 or seeds < 1:
-        raise InputError(f"--n {n} and --seeds {seeds} must be 1 or more")
-    folder = out or Path("runs/evaluation")
-    competitors = parse_competitors(policies, settings or ())
-    for notice in competitors.notices:
-        print(notice, file=sys.stderr)
-    for spec in competitors.specs:
-        if spec.is_learned:
-            card = load_policy(spec.source).card  # refuses what no solve could use
-            say_unseen_settings(spec.source, card, () if spec.recipe else competitors.settings)
-        elif spec.scip_rule == HIGHS:
-            require("highs")
-    limits = ResourceLimits(time_limit_seconds=time_limit, node_limit=node_limit, memory_limit_mib=memory_limit)
-    request = EvaluationRequest(
-        policies=competitors.specs,
-        instances=choose_instances(
-            family or (), size or (), instances, n=n, folder=folder, seed=seed, workers=workers or 0
-        ),
-        seeds=tuple(range(seed, seed + seeds)),
-        settings=competitors.settings,
-        limits=limits,
+    folder = RunFolder(path=out or Path("runs/evaluation"))
+    evaluation = run(
+        policies,
+        folder,
+        family=family or (),
+        size=size or (),
+        instances=instances,
+        n=n,
+        seeds=seeds,
+        settings=settings or (),
         baseline=baseline,
-        n_workers=workers or 0,
-        executor=None
-        if executor == "local"
-        else make_executor(executor, workers=workers or 0, ray_address=ray_address, slurm_folder=folder / "slurm"),
-        executor_name=executor,
-        solu_files=tuple(solu or ()),
-        n_tree_instances=trees,
-        n_agreement_instances=agreement,
-        retry_failures=retry_failures,
+        limits=ResourceLimits(time_limit_seconds=time_limit, node_limit=node_limit, memory_limit_mib=memory_limit),
         shift=shift,
+        solu=solu or (),
+        trees=trees,
+        agreement=agreement,
+        retry_failures=retry_failures,
+        executor=remote_executor(executor, folder, workers=workers, ray_address=ray_address),
+        executor_name=executor,
+        workers=workers or 0,
+        seed=seed,
         command=_command_line(),
     )
-    evaluation = run(request, folder)
-    _show(evaluation, folder)
+    _show(evaluation, folder.path)
     write_figures(json, evaluation.figures)
     return evaluation.exit_code
 

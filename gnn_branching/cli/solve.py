@@ -10,7 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gnn_branching.cli.output import JsonPath, Seed, say_unseen_settings, write_figures
+from gnn_branching.cli.output import JsonPath, Seed, write_figures
 from gnn_branching.config import SCIP_RULES
 from gnn_branching.contracts import InputError, Policy, SolveFigures, SolveStatus
 
@@ -156,7 +156,7 @@ def choose_rule(name: str, settings: str, *, force: bool = False) -> str | Polic
     """
     if name in SCIP_RULES:
         return name
-    from gnn_branching.policy import load_policy
+    from gnn_branching.policy.load import load_policy, say_unseen_settings
 
     policy = load_policy(name)
     verdict = policy.card.verdict

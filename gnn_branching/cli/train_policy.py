@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from gnn_branching.cli.options import ExecutorName, Overrides, RayAddress
+from gnn_branching.cli.options import ExecutorName, Overrides, RayAddress, remote_executor
 from gnn_branching.cli.output import JsonPath, Workers, write_figures
-from gnn_branching.contracts import InputError
-from gnn_branching.run_folder import RunFolder
+from gnn_branching.run_folder import run_folder
 
 if TYPE_CHECKING:
     from gnn_branching.policy.card import Verdict
@@ -70,29 +69,22 @@ def train_policy(
         policy's card.
     """
     from gnn_branching import pipeline
-    from gnn_branching.pipeline.samples import collection_executor
+    from gnn_branching.pipeline.experiment import run_name
 
     given_values = {"seed": seed, "training.learning_rate": None if lr == "auto" else lr, "training.stop": stop}
     overrides = [*(set_ or []), *(f"{key}={value}" for key, value in given_values.items() if value is not None)]
-    experiment = pipeline.read_experiment(config, overrides, instances=instances)
-    pipeline.check_libraries(experiment)
-    folder = RunFolder(path=out or Path("runs") / (config.stem if config else str(instances and instances.name)))
-    jobs = None  # samples that are there need no workers
-    if not dataset:
-        jobs = collection_executor(executor, folder=folder, workers=workers, ray_address=ray_address)
-    limit = None if budget is None else pipeline.Budget.parse(budget)
-    if limit is not None:
-        if dataset:
-            raise InputError("--budget says how many samples to take, and --dataset to take none; give one of them")
-        experiment = pipeline.fit_to_budget(experiment, folder, limit, jobs)
-    seconds = pipeline.VERDICT_SECONDS if limit is None else limit.verdict_seconds
+    folder = run_folder(out, run_name(config, instances))
     training = pipeline.train_policy(
-        experiment,
+        config,
         folder,
+        instances=instances,
         datasets=dataset or (),
-        executor=jobs,
+        overrides=overrides,
+        budget=budget,
+        executor=remote_executor(executor, folder, workers=workers, ray_address=ray_address),
+        workers=workers or 0,
         measure_rate=lr == "auto",
-        verdict_seconds=seconds if verdict else 0.0,
+        verdict_seconds=None if verdict else 0.0,
     )
     if training.card is None:
         return  # one of several processes; the first one reports

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from gnn_branching.cli.options import ExecutorName, RayAddress
+from gnn_branching.cli.options import ExecutorName, RayAddress, remote_executor
 from gnn_branching.cli.output import JsonPath, Seed, Workers, write_figures
-from gnn_branching.counting import timing
 from gnn_branching.libraries import require
-from gnn_branching.run_folder import RunFolder
-
-if TYPE_CHECKING:
-    from gnn_branching.tuning.search import Trial
+from gnn_branching.run_folder import run_folder
 
 
 def tune(
@@ -60,37 +54,22 @@ def tune(
         Seconds per solve; by default what the budget allows.
     """
     require("tune")
-    from gnn_branching.evaluation.solves.runner import RunnerOptions
-    from gnn_branching.execution import make_executor
-    from gnn_branching.pipeline import Budget
     from gnn_branching.pipeline import tune as pipeline
 
-    seconds = Budget.parse(budget).seconds
-    name = pipeline.policy_name(policy)
-    folder = RunFolder(path=out or Path("runs") / f"tune-{name}")
-    pools = pipeline.pools_for(policy, folder, family=family, size=size, instances=instances, seed=seed)
-    remote = None
-    if executor != "local":
-        remote = make_executor(executor, workers=workers or 0, ray_address=ray_address, slurm_folder=folder.slurm)
-    best = inf
-    with timing("search", pipeline.SEARCH_SHARE * seconds) as show:
-
-        def on_trial(trial: Trial) -> None:
-            nonlocal best
-            best = min(best, trial.ratio if trial.finished else inf)
-            show(trial.seconds, f"{trial.number + 1} settings tried, best {best:.2f} of the time at the start")
-
-        tuning = pipeline.tune(
-            policy,
-            pools,
-            folder,
-            seconds=seconds,
-            time_limit_seconds=time_limit,
-            most_trials=trials,
-            runner=RunnerOptions(n_workers=workers or 0, executor=remote),
-            seed=seed,
-            on_trial=on_trial,
-        )
+    folder = run_folder(out, f"tune-{pipeline.policy_name(policy)}")
+    tuning = pipeline.tune(
+        policy,
+        folder,
+        family=family,
+        size=size,
+        instances=instances,
+        budget=budget,
+        time_limit_seconds=time_limit,
+        most_trials=trials,
+        executor=remote_executor(executor, folder, workers=workers, ray_address=ray_address),
+        workers=workers or 0,
+        seed=seed,
+    )
     found = tuning.found
     print(f"Tried: {len(found.trials)} settings in {found.n_solves} solves, {found.seconds / 60:.0f} minutes")
     print(f"Best: {pipeline.describe(found.best)}")

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from gnn_branching.collection.ledger import CollectionProgress
+from gnn_branching.counting import is_live
 
 
 class SpeedColumn(ProgressColumn):
@@ -53,7 +54,7 @@ class CollectionDisplay:
 
     def __enter__(self) -> CollectionDisplay:
         """Start drawing."""
-        if self._console.is_terminal:
+        if is_live(self._console):
             self._progress.start()
         return self
 
@@ -61,7 +62,7 @@ class CollectionDisplay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop drawing; the last state stays."""
-        if self._console.is_terminal:
+        if is_live(self._console):
             self._progress.stop()
 
     def update(self, progress: CollectionProgress) -> None:
@@ -79,7 +80,7 @@ class CollectionDisplay:
             n_episodes=progress.n_episodes,
             n_failed=progress.n_failed_episodes,
         )
-        if not self._console.is_terminal:
+        if not is_live(self._console):
             self._tell(progress)
 
     def _tell(self, progress: CollectionProgress) -> None:

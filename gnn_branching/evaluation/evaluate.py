@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 from gnn_branching.contracts import InputError, InstanceFile, SolveRecord
 from gnn_branching.durable import exclusive, remove_partial_files, write_durably
 from gnn_branching.evaluation.report.sources import read_sources
-from gnn_branching.evaluation.report.tables import Table, to_csv, to_latex, to_markdown
+from gnn_branching.evaluation.report.tables import Table, to_csv, to_html, to_latex, to_markdown
 from gnn_branching.evaluation.report.write import REPORT_FILE, Report, comparison_pictures, make_report
 from gnn_branching.evaluation.solves.guard import SCIP_SOLVER
 from gnn_branching.evaluation.solves.known_optima import known_optima
@@ -88,7 +89,7 @@ class EvaluationRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What came out.
+    """What came out; a table in a notebook.
 
     Args:
         report: Rows, comparison, tables and page.
@@ -112,6 +113,10 @@ class Evaluation:
     def tables(self) -> tuple[Table, ...]:
         """Every table with rows, the outcome first."""
         return self.report.tables
+
+    def _repr_html_(self) -> str:
+        alerts = "".join(f"<p><b>{escape(alert.title)}</b></p>" for alert in self.report.page.alerts)
+        return f"<p>{escape(self.report.page.lead)}</p>{alerts}{to_html(self.tables[0])}"
 
     @property
     def exit_code(self) -> int:

@@ -74,7 +74,7 @@ def register_family(
 ) -> Family:
     """Make a family known by name.
 
-    Example:
+    Examples:
         >>> def write_knapsack(path, seed, n_items): ...
         >>> register_family("knapsack", write_knapsack, sizes={"easy": {"n_items": 50}})  # doctest: +SKIP
 

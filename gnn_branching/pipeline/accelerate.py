@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gnn_branching.config import ExperimentConfig
 from gnn_branching.contracts import BarrenError, InputError, SolveRecord
+from gnn_branching.counting import timing
 from gnn_branching.durable import exclusive, write_durably, write_json
 from gnn_branching.libraries import require
 from gnn_branching.pipeline.acceleration import Acceleration, Line, to_markdown
 from gnn_branching.pipeline.budget import Budget, fit_to_budget
-from gnn_branching.pipeline.experiment import read_experiment
+from gnn_branching.pipeline.experiment import read_experiment, run_name
 from gnn_branching.pipeline.ledger import Ledger
+from gnn_branching.pipeline.pools import Pools
 from gnn_branching.pipeline.train import train_policy
 from gnn_branching.pipeline.tune import (
     SETTINGS,
     TIME_LIMIT_SHARE,
     UNTOUCHED,
-    Pools,
     Proof,
     competitor,
     keep_recipe,
@@ -30,13 +33,14 @@ from gnn_branching.pipeline.tune import (
 )
 from gnn_branching.pipeline.verdict import paired_verdict
 from gnn_branching.policy.card import Verdict
-from gnn_branching.run_folder import RunFolder
+from gnn_branching.run_folder import RunFolder, run_folder
 from gnn_branching.tuning.search import Found, NothingToSaveError, Search, Trial
 
 if TYPE_CHECKING:
     from gnn_branching.evaluation.solves.plan import PolicySpec
     from gnn_branching.evaluation.solves.runner import RunnerOptions
     from gnn_branching.execution.protocol import Executor
+    from gnn_branching.solver.problem import Problems
 
 TRAINING_SHARE, PROOF_SHARE = 0.4, 0.25
 """Of a budget, for samples and training, and for the proof; two searches share what is left."""
@@ -58,11 +62,12 @@ class Progress:
 
 
 def accelerate(
-    models: Path,
-    folder: RunFolder,
+    models: Problems,
+    out: RunFolder | str | Path | None = None,
     *,
-    budget: Budget,
+    budget: Budget | str = "2h",
     executor: Executor | None = None,
+    workers: int = 0,
     runner: RunnerOptions | None = None,
     overrides: Sequence[str] = (),
     most_trials: int = 0,
@@ -73,38 +78,69 @@ def accelerate(
     A policy is trained on a part of the models. Then SCIP's settings are searched twice, with the same time: for the
     policy, and for SCIP's own rules. Both are proven, beside what they started from, on models held back.
 
+    Examples:
+        >>> accelerate("models/", budget="1h", out="runs/mine")  # doctest: +SKIP
+
     Args:
-        models: Folder of problem files.
-        folder: Gets everything; its ``policy`` is what ``solve`` takes.
+        models: Folder of problem files, or PySCIPOpt models; twenty are enough to start.
+        out: Gets everything; its ``policy`` is what ``solve`` takes. ``runs/MODELS`` by default.
         budget: Wall time.
-        executor: Where samples are collected.
-        runner: Where solves run.
+        executor: Where samples are collected and solves run; this machine's cores by default.
+        workers: Jobs at once; 0 means the cores there are.
+        runner: How solves run, instead of ``executor`` and ``workers``.
         overrides: Of the training's configuration, ``section.key=value``.
         most_trials: Settings to try at most in each search; 0 for as many as the time allows.
-        progress: Told what is being done.
+        progress: Told what is being done; by default it is shown.
 
     Raises:
         InputError: If there are too few models, they are of two kinds, or the budget is too small.
     """
-    if budget.seconds < LEAST_SECONDS:
-        raise InputError(f"a budget of {budget.seconds:.0f} s is too small to find anything out; give 30s at least")
+    from gnn_branching.evaluation.solves.runner import RunnerOptions
+    from gnn_branching.pipeline.samples import collection_executor
+    from gnn_branching.solver.problem import problem_folder
+
+    seconds, folder = Budget.of(budget).seconds, run_folder(out, run_name(None, models))
+    if seconds < LEAST_SECONDS:
+        raise InputError(f"a budget of {seconds:.0f} s is too small to find anything out; give 30s at least")
     require("train")
     require("tune")
-    experiment = read_experiment(None, list(overrides), instances=models)
+    experiment = read_experiment(None, list(overrides), instances=problem_folder(models, folder.models))
     with exclusive(folder.path, work="job is running in"):
         ledger = Ledger(folder.path / "time.json")
-        with ledger.running():
+        with ledger.running(), shown(progress, seconds) as told:
             job = _Job(
                 experiment=experiment,
                 folder=folder,
-                seconds=budget.seconds,
+                seconds=seconds,
                 ledger=ledger,
-                executor=executor,
-                runner=runner,
+                executor=executor or collection_executor(folder=folder, workers=workers),
+                runner=runner or RunnerOptions(n_workers=workers, executor=executor),
                 most_trials=most_trials,
-                progress=progress or Progress(),
+                progress=told,
             )
             return job.run()
+
+
+@contextmanager
+def shown(progress: Progress | None, seconds: float) -> Iterator[Progress]:
+    """Yield whom to tell: whoever is given, or else a bar."""
+    if progress is not None:
+        yield progress
+        return
+    step, best, expected = "", inf, 0.0
+    with timing(step, seconds) as show:
+
+        def on_step(text: str, expected_seconds: float) -> None:
+            nonlocal step, best, expected
+            step, best, expected = text, inf, expected_seconds
+            show(0.0, f"{text}, {expected / 60:.0f} minutes")
+
+        def on_trial(trial: Trial) -> None:
+            nonlocal best
+            best = min(best, trial.ratio if trial.finished else inf)
+            show(trial.seconds / expected * seconds, f"{step}: {trial.number + 1} tried, best {best:.2f}")
+
+        yield Progress(step=on_step, trial=on_trial)
 
 
 @dataclass(slots=True, kw_only=True)

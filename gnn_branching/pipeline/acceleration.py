@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from gnn_branching.evaluation.report.tables import Cell, Column, Table, Tone, to_html, words
+from gnn_branching.evaluation.report.tables import to_markdown as table_to_markdown
 from gnn_branching.policy.card import Verdict
+
+NOTE = (
+    "Ratios of shifted geometric means of time with 95 % intervals, each model solved by all. Gained by settings: "
+    "against the same rule under SCIP's own. Gained by learning: against SCIP's own rule with the same help, which is "
+    "none or as long a search. All solves are in proof/report.html."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +34,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceleration:
-    """What came of it.
+    """What came of it; a table in a notebook.
 
     Args:
         best: The winner's line; None if nothing is clearly faster than SCIP as it comes.
@@ -41,6 +49,9 @@ class Acceleration:
     lines: tuple[Line, ...]
     notes: tuple[str, ...]
     seconds: float
+
+    def _repr_html_(self) -> str:
+        return to_html(table(self))
 
 
 def sentence(done: Acceleration) -> str:
@@ -71,26 +82,41 @@ def acceleration_figures(done: Acceleration) -> dict[str, object]:
 
 def to_markdown(done: Acceleration) -> str:
     """Return the verdict, the comparison and how to use the winner, as Markdown."""
-    rows = [
-        "| | time against untouched SCIP | gained by settings | gained by learning | models |",
-        "|---|---|---|---|---|",
-        *(
-            f"| {line.name} | {_ratio(line.verdict)} | {_ratio(line.by_settings)} | {_ratio(line.by_learning)} "
-            f"| {line.verdict.n_instances} |"
-            for line in done.lines
-        ),
-    ]
     parts = [f"# Verdict\n\n{sentence(done)}", f"    {done.command}"]
     if done.lines:
-        parts.append("\n".join(rows))
-        parts.append(
-            "Ratios of shifted geometric means of time with 95 % intervals, each model solved by all. Gained by "
-            "settings: against the same rule under SCIP's own. Gained by learning: against SCIP's own rule with the "
-            "same help, which is none or as long a search. All solves are in `proof/report.html`."
-        )
+        parts.append(table_to_markdown(replace(table(done), title="Time on models held back")).rstrip())
     parts += [f"- {note}" for note in done.notes]
     return "\n\n".join([*parts, f"{done.seconds / 60:.1f} minutes."]) + "\n"
 
 
-def _ratio(verdict: Verdict | None) -> str:
-    return "–" if verdict is None else verdict.time_with_interval
+def table(done: Acceleration) -> Table:
+    """Return the comparison as a table, under the verdict."""
+    columns = (
+        Column(key="who", title="", is_number=False),
+        Column(key="time_ratio", title="time against untouched SCIP", has_interval=True),
+        Column(key="by_settings", title="gained by settings", has_interval=True),
+        Column(key="by_learning", title="gained by learning", has_interval=True),
+        Column(key="n_instances", title="models"),
+    )
+    rows = tuple(
+        (
+            words(line.name),
+            *map(_ratio, (line.verdict, line.by_settings, line.by_learning)),
+            Cell(text=str(line.verdict.n_instances), value=line.verdict.n_instances),
+        )
+        for line in done.lines
+    )
+    return Table(name="verdict", title=sentence(done), note=NOTE if rows else "", columns=columns, rows=rows)
+
+
+def _ratio(verdict: Verdict | None) -> Cell:
+    if verdict is None:
+        return words("")
+    tone = {"faster": Tone.GOOD, "slower": Tone.BAD}.get(verdict.verdict, Tone.PLAIN)
+    return Cell(
+        text=verdict.time_with_interval,
+        value=verdict.time_ratio,
+        low=verdict.time_ratio_low,
+        high=verdict.time_ratio_high,
+        tone=tone,
+    )

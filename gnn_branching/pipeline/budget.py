@@ -77,6 +77,11 @@ class Budget:
             raise InputError(f"--budget {text!r} is no time; give 90s, 30m or 2h")
         return Budget(seconds=float(found[1]) * _UNITS[found[2]])
 
+    @staticmethod
+    def of(time: Budget | str) -> Budget:
+        """Return a budget that was given as such, or read one."""
+        return Budget.parse(time) if isinstance(time, str) else time
+
     @property
     def verdict_seconds(self) -> float:
         """Time for the verdict."""

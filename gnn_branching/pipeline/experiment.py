@@ -13,8 +13,15 @@ from gnn_branching.pipeline.budget import own_models
 from gnn_branching.policy.kind import get_kind
 
 
+def run_name(config: str | Path | None, instances: object = None) -> str:
+    """Return the name that a run has unless it is given one: its configuration's, or its folder of models'."""
+    if config is not None:
+        return Path(config).stem
+    return Path(instances).resolve().name if isinstance(instances, str | Path) else "models"
+
+
 def read_experiment(
-    config: Path | None, overrides: Sequence[str] = (), *, instances: Path | None = None
+    config: str | Path | None, overrides: Sequence[str] = (), *, instances: str | Path | None = None
 ) -> ExperimentConfig:
     """Return a configuration, or the defaults for a folder of instances.
 
@@ -34,7 +41,7 @@ def read_experiment(
         settings.append(f"instances.folder={str(instances)!r}")
     if config is None and instances is None:
         raise InputError("give a configuration, such as configs/set-cover.toml, or --instances FOLDER")
-    experiment = parse_overrides(settings) if config is None else load_config(config, settings)
+    experiment = parse_overrides(settings) if config is None else load_config(Path(config), settings)
     if get_kind(experiment.model.kind).reads(experiment.model) != KHALIL_SCHEMA:
         return experiment
     return replace(experiment, collection=replace(experiment.collection, khalil_features=True))

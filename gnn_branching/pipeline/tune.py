@@ -6,31 +6,32 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import sha256
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from gnn_branching.config import InstancesConfig
 from gnn_branching.contracts import InputError, InstanceFile, SolveRecord
+from gnn_branching.counting import timing
 from gnn_branching.durable import write_durably, write_json
 from gnn_branching.evaluation.solves.plan import BASELINE_RULE
 from gnn_branching.libraries import require
-from gnn_branching.pipeline.budget import OWN_MODELS
+from gnn_branching.pipeline.budget import Budget
+from gnn_branching.pipeline.pools import Pools, card_of, pools_for
 from gnn_branching.pipeline.verdict import paired_verdict, pairs_of
 from gnn_branching.policy.card import Recipe, Verdict
 from gnn_branching.provenance import collect_provenance
-from gnn_branching.run_folder import RunFolder
+from gnn_branching.run_folder import RunFolder, run_folder
 from gnn_branching.tuning.search import LEAST_PAIRS, Found, Search, Trial, differences
 from gnn_branching.tuning.space import GUARDED_PRESETS, RULE, Point, is_policy, point, rules_for
 
 if TYPE_CHECKING:
     from gnn_branching.evaluation.solves.plan import PolicySpec, ResourceLimits
     from gnn_branching.evaluation.solves.runner import RunnerOptions
+    from gnn_branching.execution.protocol import Executor
     from gnn_branching.policy.card import PolicyCard
+    from gnn_branching.solver.problem import Problems
 
-N_SEARCHED, N_PROVEN = 24, 24
-"""Generated instances to search on, and to prove on."""
 N_RACE, N_FINALS = 12, 12
 """Pairs of an instance and a seed that settings are raced on, and that finalists meet on."""
 SEARCH_SHARE = 0.6
@@ -45,21 +46,8 @@ SETTINGS = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pools:
-    """Instances by what they serve.
-
-    Args:
-        search: To search on.
-        proof: To prove on; none of them is in ``search``, nor was any trained on.
-    """
-
-    search: tuple[InstanceFile, ...]
-    proof: tuple[InstanceFile, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
-    """What came of tuning.
+    """What came of tuning; a table in a notebook.
 
     Args:
         recipe: The settings and their evidence; None if they are not clearly better.
@@ -75,102 +63,117 @@ class Tuning:
     found: Found
     parameters: Path
 
+    def _repr_html_(self) -> str:
+        from gnn_branching.evaluation.report.tables import Column, Table, to_html, words
 
-def pools_for(
-    policy: str, folder: RunFolder, *, family: str | None, size: str | None, instances: Path | None, seed: int = 0
-) -> Pools:
-    """Return the instances for a policy: generated ones, or those of a folder, cut as for its training.
-
-    Raises:
-        InputError: If neither or both are given, or there are too few.
-    """
-    from gnn_branching.instances import prepare_splits
-    from gnn_branching.pipeline.samples import collection_executor
-
-    if (family is None) == (instances is None):
-        raise InputError("give either --family NAME or --instances FOLDER")
-    if instances is not None and size is not None:
-        raise InputError(f"--size {size} goes with --family; --instances has no sizes")
-    wanted = InstancesConfig(
-        family=family or "", sizes=(size or "easy",), n_train=N_SEARCHED, n_valid=1, n_test=N_PROVEN
-    )
-    if instances is not None:
-        wanted, seed = InstancesConfig(folder=instances, **OWN_MODELS["instances"]), 0
-        trained = _trained_on(policy, instances)
-        if trained is not None:
-            wanted, seed = trained
-    splits = prepare_splits(wanted, seed, folder.instances, collection_executor(folder=folder))
-    return Pools(search=(*splits.train, *splits.valid), proof=splits.test)
+        lines = {"untouched SCIP": self.against_untouched, "the start of the search": self.against_start}
+        columns = tuple(Column(key=key, title=key, is_number=False) for key in ("against", "time", "models", "verdict"))
+        rows = tuple(
+            tuple(map(words, (name, line.time_with_interval, str(line.n_instances), line.verdict)))
+            for name, line in lines.items()
+        )
+        title = f"{'No recipe' if self.recipe is None else 'Recipe'}: {describe(self.found.best)}"
+        return to_html(Table(name="tuning", title=title, columns=columns, rows=rows))
 
 
 def tune(
-    policy: str,
-    pools: Pools,
-    folder: RunFolder,
+    policy: str | Path,
+    out: RunFolder | str | Path | None = None,
     *,
-    seconds: float,
+    family: str | None = None,
+    size: str | None = None,
+    instances: Problems | None = None,
+    budget: Budget | str = "30m",
     time_limit_seconds: float | None = None,
     most_trials: int = 0,
-    others: Sequence[PolicySpec] = (),
+    executor: Executor | None = None,
+    workers: int = 0,
     runner: RunnerOptions | None = None,
     seed: int = 0,
-    on_trial: Callable[[Trial], None] = lambda trial: None,
 ) -> Tuning:
     """Search for settings, prove the best on instances that the search never saw, and keep them if they are better.
 
     The recipe goes into the policy's folder, and ``recipe.set`` into the run's; goes on where it stopped.
 
+    Examples:
+        >>> tune("runs/mine/policy", instances="models/", budget="1h")  # doctest: +SKIP
+
     Args:
         policy: Name or folder of a policy, or one of SCIP's rules, for which there is no folder to write into.
-        pools: Instances.
-        folder: Gets ``search/``, ``proof/`` (a report) and ``recipe.set``.
-        seconds: Wall time for all of it.
+        out: Gets ``search/``, ``proof/`` (a report) and ``recipe.set``; ``runs/tune-POLICY`` by default.
+        family: Generated family to search and prove on.
+        size: Size of the family; ``easy`` by default.
+        instances: Instead of a family: a folder of problem files, or PySCIPOpt models. Those that the policy was
+            trained on are only searched on.
+        budget: Wall time for all of it.
         time_limit_seconds: For each solve; by default what the time allows.
         most_trials: Settings to try at most; 0 for as many as the time allows.
-        others: Further competitors in the proof.
-        runner: Where solves run; this machine's cores by default.
-        seed: Of the search.
-        on_trial: Called with each settings that were tried.
+        executor: Where solves run; this machine's cores by default.
+        workers: Solves at once; 0 means the cores there are.
+        runner: How solves run, instead of ``executor`` and ``workers``.
+        seed: Of generated instances, and of the search.
 
     Raises:
         InputError: If there are too few instances, the time is too short, or Optuna is missing.
     """
     from gnn_branching.evaluation.solves.plan import ResourceLimits
+    from gnn_branching.evaluation.solves.runner import RunnerOptions
 
     require("tune")
+    policy = str(policy)
+    seconds = Budget.of(budget).seconds
+    folder = run_folder(out, f"tune-{policy_name(policy)}")
+    if instances is not None:
+        from gnn_branching.solver.problem import problem_folder
+
+        instances = problem_folder(instances, folder.models)
+    pools = pools_for(policy, folder, family=family, size=size, instances=instances, seed=seed)
+    runner = runner or RunnerOptions(n_workers=workers, executor=executor)
     limits = ResourceLimits(time_limit_seconds=time_limit_seconds or max(10.0, TIME_LIMIT_SHARE * seconds))
-    search = search_for(
-        policy,
-        pools.search,
-        folder,
-        seconds=SEARCH_SHARE * seconds,
-        limits=limits,
-        most_trials=most_trials,
-        runner=runner,
-        seed=seed,
-        on_trial=on_trial,
-    )
-    found = search.run()
+    best = inf
+    with timing("search", SEARCH_SHARE * seconds) as show:
+
+        def on_trial(trial: Trial) -> None:
+            nonlocal best
+            best = min(best, trial.ratio if trial.finished else inf)
+            show(trial.seconds, f"{trial.number + 1} settings tried, best {best:.2f} of the time at the start")
+
+        search = search_for(
+            policy,
+            pools.search,
+            folder,
+            seconds=SEARCH_SHARE * seconds,
+            limits=limits,
+            most_trials=most_trials,
+            runner=runner,
+            seed=seed,
+            on_trial=on_trial,
+        )
+        found = search.run()
+    return _prove(policy, search, found, Proof(folder=folder, pools=pools, limits=limits, runner=runner), seconds)
+
+
+def _prove(policy: str, search: Search, found: Found, proof: Proof, seconds: float) -> Tuning:
+    """Compare what was found with untouched SCIP and with the start of the search, and keep what is clearly better."""
     parameters = search.parameter_file(found.best)
-    proof = Proof(folder=folder, pools=pools, limits=limits, runner=runner)
     started = competitor(search, search.starts[0], f"{policy_name(policy)} ({STARTED_FROM})")
     best = competitor(search, found.best, f"{policy_name(policy)} (tuned)")
-    records = proof.run([started, best, *others], seconds=(1 - SEARCH_SHARE) * seconds)
+    records = proof.run([started, best], seconds=(1 - SEARCH_SHARE) * seconds)
     against = partial(
         paired_verdict,
         records,
         best.name,
         settings=SETTINGS,
         preset=found.best[RULE],
-        limit_seconds=limits.time_limit_seconds,
+        limit_seconds=proof.limits.time_limit_seconds,
     )
     untouched, start = against(UNTOUCHED), against(started.name)
     clearly_better = untouched.verdict == "faster" and start.verdict == "faster"
     recipe = recipe_from(search, found, untouched=untouched, start=start) if clearly_better else None
-    write_durably(folder.recipe, parameters.read_bytes())
+    write_durably(proof.folder.recipe, parameters.read_bytes())
     if recipe is not None and search.policy is not None:
         keep_recipe(policy, parameters, recipe)
-    write_json(folder.path / "tuning.json", tuning_figures(found, untouched, start, kept=recipe is not None))
+    write_json(proof.folder.path / "tuning.json", tuning_figures(found, untouched, start, kept=recipe is not None))
     return Tuning(recipe=recipe, against_untouched=untouched, against_start=start, found=found, parameters=parameters)
 
 
@@ -193,7 +196,7 @@ def search_for(
     if len(instances) < 2:
         raise InputError(f"{len(instances)} instances to search on are too few; give at least {2 * LEAST_PAIRS} models")
     spec = parse_policy(policy)
-    card = _card(policy) if spec.is_learned else None
+    card = card_of(policy) if spec.is_learned else None
     rule = spec.preset if card is not None else spec.name
     race = pairs_of(instances, N_RACE)
     return Search(
@@ -351,24 +354,3 @@ def _starts(rule: str, card: PolicyCard | None) -> tuple[Point, ...]:
         if found not in unique:
             unique.append(found)
     return tuple(unique)
-
-
-def _trained_on(policy: str, instances: Path) -> tuple[InstancesConfig, int] | None:
-    """Return how a folder was cut for a policy's training, if it is the folder that it was trained on."""
-    from gnn_branching.config import parse_config
-    from gnn_branching.evaluation.solves.competitors import parse_policy
-
-    if not parse_policy(policy).is_learned:
-        return None
-    config = parse_config(_card(policy).experiment, source=f"the card of {policy}")
-    folder = config.instances.folder
-    if folder is None or folder.resolve() != instances.resolve():
-        return None
-    return config.instances, config.seed
-
-
-def _card(policy: str) -> PolicyCard:
-    from gnn_branching.policy.card import read_card
-    from gnn_branching.policy.load import find_folder
-
-    return read_card(find_folder(policy))

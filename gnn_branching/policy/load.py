@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from gnn_branching.contracts import InputError
@@ -40,6 +42,23 @@ def find_folder(name_or_path: str | Path) -> Path:
         InputError: If there is no such policy.
     """
     return _find(str(name_or_path))[0]
+
+
+def say_unseen_settings(policy: str, card: PolicyCard, settings: Iterable[str]) -> None:
+    """Say on stderr under which named settings a policy is to branch, but was trained on no samples.
+
+    A network on subproblems sees the same under all settings (docs/results/accuracy.md), and nothing is said.
+    """
+    from gnn_branching.solver.settings import NAMED_SETTINGS
+
+    seen = card.settings
+    unseen = [name for name in settings if name in NAMED_SETTINGS and name not in seen]
+    if seen and unseen and card.architecture.graph == "lp":
+        print(
+            f"note: policy {policy} was trained under {' and '.join(seen)} settings alone, and may branch worse under "
+            f"{' and '.join(unseen)} settings",
+            file=sys.stderr,
+        )
 
 
 def push_policy(folder: Path, repository: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,28 @@ from gnn_branching.solver.output import native_output
 
 PROBLEM_SUFFIXES = (".lp", ".mps", ".cip", ".opb", ".wbo", ".nl", ".zpl")
 """Formats that SCIP's wheel reads; each may be followed by ``.gz``."""
+
+
+Problems = str | Path | Sequence[pyscipopt.Model]
+"""What a user has: a folder of problem files, or PySCIPOpt models."""
+
+
+def problem_folder(problems: Problems, folder: Path) -> Path:
+    """Return where problems lie as files; models are written into ``folder`` first, as they were before presolving.
+
+    Raises:
+        InputError: If there is no model among them.
+    """
+    if isinstance(problems, str | Path):
+        return Path(problems)
+    if not problems or not all(isinstance(model, pyscipopt.Model) for model in problems):
+        raise InputError(f"{problems!r} are no models; give a folder of problem files, or PySCIPOpt models")
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, model in enumerate(problems):
+        is_linear = all(constraint.isLinear() for constraint in model.getConss(transformed=False))
+        suffix = ".mps" if is_linear else ".cip"  # MPS, which other solvers read too, leaves out what it cannot say
+        model.writeProblem(folder / f"model-{number:05d}{suffix}", genericnames=True, verbose=False)
+    return folder
 
 
 def read_problem(path: str | Path) -> pyscipopt.Model:

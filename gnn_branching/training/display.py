@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from torch import nn
 
+from gnn_branching.counting import is_live
 from gnn_branching.dataset.data import BranchingData
 from gnn_branching.training.records import Callback, EpochRecord, StepRecord, TrainingPlan, TrainingResult
 
@@ -25,10 +26,10 @@ SMOOTHING = 0.95
 
 
 def make_display(kind: DisplayKind) -> Callback:
-    """Return the display called ``kind``; ``auto`` is live on a terminal and plain elsewhere."""
+    """Return the display called ``kind``; ``auto`` is live where it can be redrawn, and plain elsewhere."""
     if kind == "none":
         return Callback()
-    if kind == "live" or (kind == "auto" and sys.stderr.isatty()):
+    if kind == "live" or (kind == "auto" and is_live(Console(stderr=True))):
         return LiveDisplay()
     return PlainDisplay()
 

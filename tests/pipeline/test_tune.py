@@ -19,10 +19,10 @@ from gnn_branching.contracts import SolveFigures
 from gnn_branching.evaluation.solves import solving
 from gnn_branching.evaluation.solves.plan import SolveJob
 from gnn_branching.evaluation.solves.runner import RunnerOptions
-from gnn_branching.pipeline import Budget
 from gnn_branching.pipeline.accelerate import Progress, accelerate, choose_best
 from gnn_branching.pipeline.acceleration import Line, acceleration_figures, sentence, to_markdown
-from gnn_branching.pipeline.tune import pools_for, tune
+from gnn_branching.pipeline.pools import pools_for
+from gnn_branching.pipeline.tune import tune
 from gnn_branching.policy.card import Outcome, Verdict, read_card
 from gnn_branching.policy.folder import recipe_file
 from gnn_branching.policy.load import find_folder
@@ -72,7 +72,7 @@ def test_a_recipe_is_found_proven_and_kept(models: Path, policy: Path, tmp_path:
     folder = RunFolder(path=tmp_path / "run")
     pools = pools_for(str(policy), folder, family=None, size=None, instances=models)
     assert not {file.sha256 for file in pools.search} & {file.sha256 for file in pools.proof}
-    tuning = tune(str(policy), pools, folder, seconds=3600.0, most_trials=3, runner=STEADY)
+    tuning = tune(policy, folder, instances=models, budget="1h", most_trials=3, runner=STEADY)
     assert tuning.recipe is not None
     assert tuning.against_untouched.time_ratio == pytest.approx(4 / 10)
     assert tuning.against_start.verdict == "faster"
@@ -84,6 +84,9 @@ def test_a_recipe_is_found_proven_and_kept(models: Path, policy: Path, tmp_path:
     }
     assert proven <= {Path(file.path).name for file in pools.proof}
     assert (folder.proof / "report.html").is_file()
+    page = tuning._repr_html_()
+    assert f"Recipe: {tuning.recipe.rule}; " in page
+    assert '<td style="text-align: left">untouched SCIP</td><td style="text-align: left">0.40' in page
 
 
 def line(name: str, outcome: Outcome, ratio: float, by_settings: Outcome | None = None) -> Line:
@@ -119,8 +122,7 @@ def test_searched_settings_must_earn_their_place() -> None:
 @pytest.mark.slow
 def test_a_rule_of_scip_has_its_settings_in_the_run(models: Path, tmp_path: Path) -> None:
     folder = RunFolder(path=tmp_path / "run")
-    pools = pools_for("relpscost", folder, family=None, size=None, instances=models)
-    tuning = tune("relpscost", pools, folder, seconds=3600.0, most_trials=3, runner=STEADY)
+    tuning = tune("relpscost", folder, instances=models, budget="1h", most_trials=3, runner=STEADY)
     assert {trial.rule for trial in tuning.found.trials} <= {"relpscost", "pscost"}
     assert folder.recipe.is_file()
     figures = json.loads((folder.path / "tuning.json").read_text())
@@ -140,9 +142,7 @@ def test_from_a_folder_to_a_verdict_however_often_it_is_killed(
     def kill(*_: object) -> None:
         raise KilledError
 
-    job = partial(
-        accelerate, models, folder, budget=Budget(seconds=240.0), runner=STEADY, overrides=quick, most_trials=3
-    )
+    job = partial(accelerate, str(models), folder, budget="4m", runner=STEADY, overrides=quick, most_trials=3)
     with pytest.raises(KilledError):
         job(progress=Progress(trial=kill))
     trained = (folder.policy / "card.json").stat().st_mtime_ns
@@ -161,6 +161,8 @@ def test_from_a_folder_to_a_verdict_however_often_it_is_killed(
     assert done.best is not None
     assert done.best.verdict.time_ratio == pytest.approx(4 / 10)
     assert "0.40" in sentence(done)
+    assert f"<caption>{sentence(done)}</caption>" in done._repr_html_()
+    assert "<b>0.40 [0.40, 0.40]</b>" in done._repr_html_()
     assert done.command == f"gnn-branching solve MODEL --policy {folder.policy}"
     assert (folder.path / "verdict.md").read_text() == to_markdown(done)
     card = read_card(folder.policy)

@@ -1,4 +1,4 @@
-"""One table model, printed for the terminal, Markdown, CSV and LaTeX."""
+"""One table model, printed for the terminal, Markdown, HTML, CSV and LaTeX."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from html import escape
 from itertools import groupby
 
 from rich.box import SIMPLE_HEAD
@@ -247,6 +248,15 @@ def to_markdown(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
+def to_html(table: Table) -> str:
+    """Return the table as HTML for a notebook: no script and no style sheet."""
+    head = "".join(f"<th{_aligned(column)}>{escape(column.title)}</th>" for column in table.columns)
+    rows = "".join(f"<tr>{''.join(map(_html_cell, table.columns, row))}</tr>" for row in table.rows)
+    note = f"<p><small>{escape(table.note)}</small></p>" if table.note else ""
+    caption = f"<caption>{escape(table.title)}</caption>" if table.title else ""
+    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{note}"
+
+
 def to_csv(table: Table) -> str:
     """Return full numbers, one column each; intervals in columns ``_low`` and ``_high``; empty where there is none."""
     stream = io.StringIO()
@@ -289,6 +299,16 @@ def _markdown_cell(cell: Cell) -> str:
 def _latex_cell(cell: Cell) -> str:
     text = _latex(cell.text)
     return rf"\textbf{{{text}}}" if cell.tone is Tone.GOOD else text
+
+
+def _aligned(column: Column) -> str:
+    return ' style="text-align: right"' if column.is_number else ' style="text-align: left"'
+
+
+def _html_cell(column: Column, cell: Cell) -> str:
+    text = f"<b>{escape(cell.text)}</b>" if cell.tone is Tone.GOOD else escape(cell.text)
+    tone = f' class="{cell.tone}"' if cell.tone else ""
+    return f"<td{_aligned(column)}{tone}>{text}</td>"
 
 
 _LATEX = {
