@@ -8,7 +8,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 # 0 leaves out Ecole, which takes a compiler and one to three minutes the first time.
 ECOLE ?= 1
-EXTRAS ?= dev,train,baselines,tune,highs
+EXTRAS ?= dev,train,baselines,tune,highs,docs
 BIN := .venv/bin
 READY := .venv/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -46,7 +46,6 @@ test-all: setup
 	$(BIN)/python -m pytest --numprocesses auto
 
 docs: setup
-	$(PIP) --editable ".[$(EXTRAS),docs]"
 	$(BIN)/mkdocs build --strict
 
 lint: setup
