@@ -30,6 +30,7 @@ from gnn_branching.durable import write_durably
 from gnn_branching.execution.protocol import JobOutcome
 from gnn_branching.seeding import derive_seed
 from gnn_branching.shards.description import parse_description
+from scripts.collection_experiment import WAYS, run_folder
 from scripts.results_file import append_result, read_results
 
 Result = TypeVar("Result")
@@ -221,22 +222,24 @@ def table(rows: Sequence[Scaling]) -> Iterator[str]:
 
 
 def draw(rows: Sequence[Scaling], path: Path) -> None:
-    """Draw hours against workers, beside the ideal, on logarithmic axes."""
+    """Draw efficiency against workers."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 4), layout="constrained")
+    figure = Figure(figsize=(6.5, 3.8), layout="constrained")
     axes = figure.add_subplot()
-    lines = dict.fromkeys((row.way, row.driver_seconds) for row in rows)
-    for number, (way, driver_seconds) in enumerate(lines):
-        own = [row for row in rows if (row.way, row.driver_seconds) == (way, driver_seconds)]
-        workers = [row.n_workers for row in own]
-        label = f"{way}, {1e3 * driver_seconds:.0f} ms an outcome"
-        axes.loglog(workers, [row.hours for row in own], "o-", color=f"C{number}", label=label)
-        axes.loglog(workers, [own[0].hours / n for n in workers], ":", color=f"C{number}")
+    ways = list(dict.fromkeys(row.way for row in rows))
+    costs = list(dict.fromkeys(row.driver_seconds for row in rows))
+    for way in ways:
+        for cost in costs:
+            own = [row for row in rows if (row.way, row.driver_seconds) == (way, cost)]
+            style = {"color": f"C{ways.index(way)}", "linestyle": ("-", "--")[costs.index(cost) % 2], "marker": "o"}
+            label = f"{way}; {1e3 * cost:.1f} ms of the driver"
+            axes.semilogx([row.n_workers for row in own], [row.efficiency for row in own], label=label, **style)
+    axes.set_ylim(0, 1.02)
     axes.set_xlabel("workers")
-    axes.set_ylabel(f"hours for {N_SAMPLES:,} samples (dotted: ideal)")
-    axes.grid(visible=True, which="major", alpha=0.3)
-    axes.legend(frameon=False, fontsize=8)
+    axes.set_ylabel(f"efficiency of collecting {N_SAMPLES:,} samples")
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend(frameon=False, fontsize=8, loc="lower left")
     figure.savefig(path)
 
 
@@ -259,13 +262,14 @@ def main() -> None:
         return
     if given.ways is None:
         parser.error("run needs a folder of scripts.collection_experiment")
+    names = {run_folder("", way, Path()).path.name: way for way in WAYS}
     for folder in sorted(given.ways.iterdir()):
         if not (folder / "dataset" / "dataset.json").exists() or (given.only and folder.name not in given.only):
             continue
-        episodes = read_episodes(folder)
+        episodes, way = read_episodes(folder), names.get(folder.name, folder.name)
         for driver_seconds in given.driver_seconds:
             for n_workers in WORKERS:
-                append_result(given.out, asdict(simulate(folder.name, episodes, n_workers, driver_seconds)))
+                append_result(given.out, asdict(simulate(way, episodes, n_workers, driver_seconds)))
 
 
 if __name__ == "__main__":
