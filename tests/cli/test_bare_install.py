@@ -103,6 +103,9 @@ def test_generating_without_ecole(command: Run, tmp_path: Path) -> None:
     made = command("generate", "multiple-knapsack", "--n", "2", "--out", "knapsacks", "--workers", "1")
     assert made.returncode == 0, made.stderr
     assert len(list((tmp_path / "knapsacks").glob("*.lp"))) == 2
+    published = command("generate", "set-cover", "--n", "1", "--out", "covers", "--workers", "1")
+    assert published.returncode == 0, published.stderr
+    assert len(list((tmp_path / "covers").glob("*.lp"))) == 1
 
 
 @pytest.mark.parametrize(
@@ -114,7 +117,6 @@ def test_generating_without_ecole(command: Run, tmp_path: Path) -> None:
         (["theory", "du2018"], "pip install 'gnn-branching[train]'"),
         (["bench", "training"], "pip install 'gnn-branching[train]'"),
         (["bench", "collection"], "gnn-branching install-ecole"),
-        (["collect", "CONFIG", "--out", "run"], "gnn-branching install-ecole"),
         (["tune", "relpscost", "--instances", "MODELS"], "pip install 'gnn-branching[tune]'"),
         (["evaluate", "highs", "--instances", "MODELS"], "pip install 'gnn-branching[highs]'"),
         (["evaluate", "pscost", "--instances", "MODELS", "--executor", "ray"], "pip install 'gnn-branching[ray]'"),
