@@ -43,7 +43,7 @@ def test_payloads_are_asked_for_late(executor: Executor) -> None:
 @pytest.mark.parametrize(("name", "module"), [("ray", "ray"), ("slurm", "submitit")])
 def test_what_is_not_installed_is_named(name: str, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(InputError, match=rf"executor '{name}' needs .*gnn-branching\[{name}\]"):
+    with pytest.raises(InputError, match=rf"needed for the executor '{name}'; .*gnn-branching\[{name}\]"):
         make_executor(name)
 
 
