@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -161,7 +162,7 @@ def test_from_a_folder_to_a_verdict_however_often_it_is_killed(
     assert done.best is not None
     assert done.best.verdict.time_ratio == pytest.approx(4 / 10)
     assert "0.40" in sentence(done)
-    assert f"<caption>{sentence(done)}</caption>" in done._repr_html_()
+    assert f"<caption>{escape(sentence(done))}</caption>" in done._repr_html_()
     assert "<b>0.40 [0.40, 0.40]</b>" in done._repr_html_()
     assert done.command == f"gnn-branching solve MODEL --policy {folder.policy}"
     assert (folder.path / "verdict.md").read_text() == to_markdown(done)
