@@ -34,7 +34,6 @@ endif
 	@touch $@
 
 demo: setup
-	$(BIN)/evaluate set-cover --family set-cover --size easy --n 2 --seeds 1 --out $(DEMO)/first-look
 	$(BIN)/train-policy configs/demo.toml --out $(DEMO) --no-verdict
 	$(BIN)/evaluate $(DEMO)/policy --family set-cover --size easy --n 8 --seeds 1 --settings paper --out $(DEMO)/evaluation
 	$(BIN)/gnn-branching report $(DEMO)
