@@ -33,7 +33,11 @@ def problem_folder(problems: Problems, folder: Path) -> Path:
     for number, model in enumerate(problems):
         is_linear = all(constraint.isLinear() for constraint in model.getConss(transformed=False))
         suffix = ".mps" if is_linear else ".cip"  # MPS, which other solvers read too, leaves out what it cannot say
-        model.writeProblem(folder / f"model-{number:05d}{suffix}", genericnames=True, verbose=False)
+        file, name = folder / f"model-{number:05d}{suffix}", model.getProbName()
+        # A model that was read from a file is named by the file's place, and the same models shall give the same files.
+        model.setProbName(file.stem)
+        model.writeProblem(file, genericnames=True, verbose=False)
+        model.setProbName(name)
     return folder
 
 
