@@ -18,8 +18,7 @@ FRACTION, PSEUDOCOST, CUTOFF, LP_DEGREE, TO_SIDE, TO_ALL, ACTIVE = N_STATIC, 20,
 """First columns: distances to the integers below and above; pseudocosts; cutoffs; degrees in the LP; coefficients
 against sides; against the sums of their rows; in active rows, six columns a weight."""
 N_WEIGHTS = 4
-POSITIVE_SUM, NEGATIVE_SUM, WEIGHT = 0, 1, 2
-"""Columns of what is known of rows: sums of positive and negative coefficients; the weights of an active row."""
+POSITIVE_SUM, NEGATIVE_SUM = 0, 1
 
 
 @compiled("float64(float64, float64)")
@@ -49,12 +48,24 @@ def pseudo_candidates(address: int) -> NDArray[np.bool_]:
 @compiled("void(int64, float64[::1])")
 def write_sums(row: int, out: FloatArray) -> None:
     """Write the sums of a row's positive and of its negative coefficients."""
-    out[POSITIVE_SUM] = out[NEGATIVE_SUM] = 0.0
+    positive = negative = 0.0
     for value in scip.reals_at(scip.row_coefficients(row), int(scip.row_n_all_nonzeros(row))):
         if value > 0.0:
-            out[POSITIVE_SUM] += value
+            positive += value
         else:
-            out[NEGATIVE_SUM] += value
+            negative += value
+    out[POSITIVE_SUM], out[NEGATIVE_SUM] = positive, negative
+
+
+@compiled("float64[:,::1](int64[::1])")
+def unknown_sums(candidates: IndexArray) -> FloatArray:
+    """Return room for the sums of the candidates' rows, by number, NaN: those of cuts outside the LP are long."""
+    most = -1
+    for candidate in candidates:
+        column = scip.variable_column(candidate)
+        for row in scip.addresses_at(scip.column_rows(column), int(scip.column_n_nonzeros(column))):
+            most = max(most, int(scip.row_number(row)))
+    return np.full((most + 1, 2), np.nan)
 
 
 @compiled("boolean(int64, int64)")
@@ -66,16 +77,15 @@ def is_active(address: int, row: int) -> bool:
 
 
 @compiled("float64[:,::1](int64, boolean[::1])")
-def read_known(address: int, candidates: NDArray[np.bool_]) -> FloatArray:
-    """Return, per row of the LP, its sums and its weights; the weights are NaN unless it is active.
+def read_weights(address: int, candidates: NDArray[np.bool_]) -> FloatArray:
+    """Return the weights of each row of the LP, NaN unless it is active.
 
-    The weights: one; the inverse of the sum of all absolute coefficients; of those of ``candidates``; the dual value.
+    They are: one; the inverse of the sum of all absolute coefficients; of those of ``candidates``; the dual value.
     """
     n_rows = int(scip.n_lp_rows(address))
-    rows, known = scip.addresses_at(scip.lp_rows(address), n_rows), np.full((n_rows, WEIGHT + N_WEIGHTS), np.nan)
+    rows, weights = scip.addresses_at(scip.lp_rows(address), n_rows), np.full((n_rows, N_WEIGHTS), np.nan)
     for i in range(n_rows):
-        row, out = rows[i], known[i]
-        write_sums(row, out)
+        row, out = rows[i], weights[i]
         if not is_active(address, row):
             continue
         n = int(scip.row_n_all_nonzeros(row))
@@ -87,9 +97,8 @@ def read_known(address: int, candidates: NDArray[np.bool_]) -> FloatArray:
             index = int(scip.column_index(columns[k]))
             if index >= 0 and candidates[index]:
                 some += abs(values[k])
-        out[WEIGHT], out[WEIGHT + 1], out[WEIGHT + 2] = 1.0, _inverse(every), _inverse(some)
-        out[WEIGHT + 3] = abs(scip.row_dual_value(row))
-    return known
+        out[0], out[1], out[2], out[3] = 1.0, _inverse(every), _inverse(some), abs(scip.row_dual_value(row))
+    return weights
 
 
 @compiled("void(int64, int64, int64, float64[::1])")
@@ -141,22 +150,23 @@ def write_side_ratios(address: int, rows: IndexArray, coefficients: FloatArray, 
 
 
 @compiled("void(int64[::1], float64[::1], float64[:,::1], float64[::1])")
-def write_sum_ratios(rows: IndexArray, coefficients: FloatArray, known: FloatArray, out: FloatArray) -> None:
-    """Write least and largest proportion of coefficients, by sign, to their rows' sums of either sign."""
+def write_sum_ratios(rows: IndexArray, coefficients: FloatArray, sums: FloatArray, out: FloatArray) -> None:
+    """Write least and largest proportion of coefficients, by sign, to their rows' sums of either sign.
+
+    Sums are by number of the row, taken once a tree node, and noted.
+    """
     for place in range(4):
         out[TO_ALL + 2 * place], out[TO_ALL + 2 * place + 1] = 1.0, 0.0
-    alone = np.empty(2)
     for i in range(rows.size):
-        position, value = int(scip.row_position(rows[i])), coefficients[i]
-        if position < 0:
-            write_sums(rows[i], alone)
-        sums = alone if position < 0 else known[position]
+        value, sum_of = coefficients[i], sums[int(scip.row_number(rows[i]))]
+        if np.isnan(sum_of[POSITIVE_SUM]):
+            write_sums(rows[i], sum_of)
         if value > 0.0:
-            first, to_positive = TO_ALL, value / sums[POSITIVE_SUM]
-            to_negative = value / (value - sums[NEGATIVE_SUM])
+            first, to_positive = TO_ALL, value / sum_of[POSITIVE_SUM]
+            to_negative = value / (value - sum_of[NEGATIVE_SUM])
         elif value < 0.0:
-            first, to_positive = TO_ALL + 4, value / (value - sums[POSITIVE_SUM])
-            to_negative = value / sums[NEGATIVE_SUM]
+            first, to_positive = TO_ALL + 4, value / (value - sum_of[POSITIVE_SUM])
+            to_negative = value / sum_of[NEGATIVE_SUM]
         else:
             continue
         out[first], out[first + 1] = min(out[first], to_positive), max(out[first + 1], to_positive)
@@ -164,21 +174,21 @@ def write_sum_ratios(rows: IndexArray, coefficients: FloatArray, known: FloatArr
 
 
 @compiled("void(int64[::1], float64[::1], float64[:,::1], float64[::1])")
-def write_active(rows: IndexArray, coefficients: FloatArray, known: FloatArray, out: FloatArray) -> None:
+def write_active(rows: IndexArray, coefficients: FloatArray, weights: FloatArray, out: FloatArray) -> None:
     """Write, per weight, its sum over active rows, and sum, mean, deviation and extremes of weighted coefficients."""
     out[ACTIVE : ACTIVE + 6 * N_WEIGHTS] = 0.0
     n_active = 0
     for i in range(rows.size):
         position = int(scip.row_position(rows[i]))
-        n_active += position >= 0 and not np.isnan(known[position, WEIGHT])
+        n_active += position >= 0 and not np.isnan(weights[position, 0])
     if n_active == 0:
         return
     for k in range(N_WEIGHTS):
         count, total, least, most, last = 0.0, 0.0, HUGE, TINY, 0.0
         for i in range(rows.size):
             position = int(scip.row_position(rows[i]))
-            if position >= 0 and not np.isnan(known[position, WEIGHT]):
-                weight = known[position, WEIGHT + k]
+            if position >= 0 and not np.isnan(weights[position, 0]):
+                weight = weights[position, k]
                 last = weight * abs(coefficients[i])
                 count, total, least, most = count + weight, total + last, min(least, last), max(most, last)
         mean, first = total / n_active, ACTIVE + 6 * k
@@ -196,7 +206,7 @@ def read_dynamic(address: int, candidates: IndexArray, features: FloatArray) -> 
         candidates: SCIP's variables, (n_candidates,).
         features: (n_candidates, n_khalil_features).
     """
-    known = read_known(address, pseudo_candidates(address))
+    weights, sums = read_weights(address, pseudo_candidates(address)), unknown_sums(candidates)
     for i in range(candidates.size):
         column, out = scip.variable_column(candidates[i]), features[i]
         n_nonzeros = int(scip.column_n_nonzeros(column))
@@ -205,5 +215,5 @@ def read_dynamic(address: int, candidates: IndexArray, features: FloatArray) -> 
         write_search(address, candidates[i], column, out)
         write_lp_degrees(rows, out)
         write_side_ratios(address, rows, coefficients, out)
-        write_sum_ratios(rows, coefficients, known, out)
-        write_active(rows, coefficients, known, out)
+        write_sum_ratios(rows, coefficients, sums, out)
+        write_active(rows, coefficients, weights, out)
