@@ -9,7 +9,6 @@ from rich.markdown import Markdown
 
 from gnn_branching.cli.options import ExecutorName, Overrides, RayAddress, remote_executor
 from gnn_branching.cli.output import JsonPath, Workers, write_figures
-from gnn_branching.libraries import require
 from gnn_branching.run_folder import run_folder
 
 
@@ -41,8 +40,6 @@ def accelerate(
     out
         Run folder: gets `policy/`, which `solve` takes, `verdict.md` and `proof/report.html`. `runs/MODELS` by default.
     """
-    require("train")
-    require("tune")
     from gnn_branching.pipeline import accelerate as pipeline
     from gnn_branching.pipeline import acceleration
     from gnn_branching.pipeline.experiment import run_name

@@ -14,7 +14,7 @@ from rich.text import Text
 from gnn_branching.cli.options import ExecutorName, RayAddress, remote_executor
 from gnn_branching.cli.output import JsonPath, Seed, Workers, write_figures
 from gnn_branching.contracts import InputError
-from gnn_branching.run_folder import RunFolder
+from gnn_branching.run_folder import run_folder
 
 if TYPE_CHECKING:
     from gnn_branching.evaluation.evaluate import Evaluation
@@ -102,7 +102,7 @@ def evaluate(
     from gnn_branching.evaluation.solves.plan import ResourceLimits
     from gnn_branching.pipeline.evaluate import evaluate as run
 
-    folder = RunFolder(path=out or Path("runs/evaluation"))
+    folder = run_folder(out, "evaluation")
     evaluation = run(
         policies,
         folder,

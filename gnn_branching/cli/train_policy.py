@@ -95,7 +95,7 @@ def train_policy(
         print(f"Verdict: {judged}")
         print(ADVICE[judged.verdict])
         if judged.about_expert:
-            print(judged.about_expert.capitalize())
+            print(f"Expert: {judged.about_expert}")
     elif verdict:
         print("Verdict: none, as the run holds no instances of its own to solve; see evaluate --instances")
     write_figures(json, dict(training.figures) | ({} if judged is None else verdict_figures(judged)))

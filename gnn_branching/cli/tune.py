@@ -6,7 +6,6 @@ from pathlib import Path
 
 from gnn_branching.cli.options import ExecutorName, RayAddress, remote_executor
 from gnn_branching.cli.output import JsonPath, Seed, Workers, write_figures
-from gnn_branching.libraries import require
 from gnn_branching.run_folder import run_folder
 
 
@@ -53,7 +52,6 @@ def tune(
     time_limit
         Seconds per solve; by default what the budget allows.
     """
-    require("tune")
     from gnn_branching.pipeline import tune as pipeline
 
     folder = run_folder(out, f"tune-{pipeline.policy_name(policy)}")

@@ -3,14 +3,12 @@
 from gnn_branching.pipeline.budget import Budget, fit_to_budget
 from gnn_branching.pipeline.experiment import read_experiment
 from gnn_branching.pipeline.samples import collect
-from gnn_branching.pipeline.train import Training, check_libraries, train_policy
-from gnn_branching.pipeline.verdict import VERDICT_SECONDS, judge
+from gnn_branching.pipeline.train import Training, train_policy
+from gnn_branching.pipeline.verdict import judge
 
 __all__ = [
-    "VERDICT_SECONDS",
     "Budget",
     "Training",
-    "check_libraries",
     "collect",
     "fit_to_budget",
     "judge",

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from gnn_branching.solver.problem import Problems
 
 GENERATOR_MODULES = ("gnn_branching.instances",)
-TIME_LIMIT_SECONDS, MEMORY_LIMIT_MIB = 3600.0, 8192
 
 
 def choose_instances(
@@ -158,7 +157,7 @@ def evaluate(
         ),
         seeds=tuple(range(seed, seed + seeds)),
         settings=competitors.settings,
-        limits=limits or ResourceLimits(time_limit_seconds=TIME_LIMIT_SECONDS, memory_limit_mib=MEMORY_LIMIT_MIB),
+        limits=limits or ResourceLimits(),
         baseline=baseline,
         n_workers=workers,
         executor=executor,

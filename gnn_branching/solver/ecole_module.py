@@ -29,10 +29,9 @@ def ecole_name() -> str:
 
 def scip_name() -> str:
     """Return ``scip`` and its version, likewise."""
-    import pyscipopt
+    from gnn_branching.solver.environment import scip_version
 
-    model = pyscipopt.Model()
-    return f"scip {model.getMajorVersion()}.{model.getMinorVersion()}.{model.getTechVersion()}"
+    return f"scip {scip_version()}"
 
 
 def write_generated(generator: str, arguments: Mapping[str, float | int | str | bool], seed: int, path: Path) -> None:

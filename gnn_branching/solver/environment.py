@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pyscipopt
@@ -40,13 +41,18 @@ def scip_environment() -> ScipEnvironment:
         InputError: If Ecole is installed and does not load.
     """
     ecole_version = None if EXTRAS["ecole"].missing() else str(load_ecole().__version__)
-    model = pyscipopt.Model()
     return ScipEnvironment(
-        scip_version=f"{model.getMajorVersion()}.{model.getMinorVersion()}.{model.getTechVersion()}",
+        scip_version=scip_version(),
         pyscipopt_version=str(pyscipopt.__version__),
         ecole_version=ecole_version,
         libraries=mapped_scip_libraries(),
     )
+
+
+def scip_version() -> str:
+    """Return the version of the SCIP library that PySCIPOpt calls."""
+    model = pyscipopt.Model()
+    return f"{model.getMajorVersion()}.{model.getMinorVersion()}.{model.getTechVersion()}"
 
 
 def mapped_scip_libraries() -> tuple[str, ...]:
@@ -58,8 +64,9 @@ def mapped_scip_libraries() -> tuple[str, ...]:
     return tuple(sorted({path for path in paths if Path(path).name.startswith(("libscip-", "libscip."))}))
 
 
+@cache
 def scip_library() -> Path:
-    """Return the file of the SCIP library that PySCIPOpt calls.
+    """Return the file of the SCIP library that PySCIPOpt calls; looked up once, as every file that is read asks for it.
 
     Raises:
         ImportError: If it is not found.

@@ -109,6 +109,10 @@ class ExpertBranching(WeaklyBound, pyscipopt.Branchrule):
     nothing, and its LP iterations are not counted.
     """
 
+    def __init__(self) -> None:
+        # Without Ecole, which switches off the log of every model that it looks at.
+        self._expert = make_expert(CandidateSet.LP, with_ecole=False)
+
     @classmethod
     def attach(cls, model: pyscipopt.Model) -> Self:
         """Add the rule to a model that has not been solved yet."""
@@ -121,7 +125,7 @@ class ExpertBranching(WeaklyBound, pyscipopt.Branchrule):
         """Branch, or leave it to SCIP's own rule where an LP cannot be solved."""
         try:
             candidates = current_candidates(self.model, CandidateSet.LP)
-            scores = limited_strong_branching(self.model, candidates, -1)
+            scores = self._expert(self.model, candidates)
         except HandoverError:
             return {"result": pyscipopt.SCIP_RESULT.DIDNOTRUN}
         candidates.branch(CandidateIndex(int(np.argmax(scores))))
