@@ -93,6 +93,8 @@ def solve(
         figures = prepared.run()
     if prepared.model.getNSols() and solution is not None:
         prepared.model.writeBestSol(str(solution))
+    if "guard-recipe" in figures.rule.fallbacks:
+        print(f"note: policy {policy} was made for other models; SCIP left its recipe at the root", file=sys.stderr)
     _print_outcome(figures, solution if prepared.model.getNSols() else None)
     if figures.status is SolveStatus.INTERRUPTED and prepared.model.getNSols():
         best = prepared.model.getBestSol()
@@ -179,8 +181,8 @@ def _print_outcome(figures: SolveFigures, solution: Path | None) -> None:
     print(f"Dual Bound         : {figures.dual_bound:.14g}")
     rule = figures.rule
     if rule.n_decisions or rule.n_fallbacks:
-        milliseconds = 1e3 * rule.decision_seconds / max(rule.n_decisions, 1)
-        print(f"Learned decisions  : {rule.n_decisions} ({milliseconds:.2f} ms each), handed over: {rule.n_fallbacks}")
+        price = f" ({1e3 * rule.decision_seconds / rule.n_decisions:.2f} ms each)" if rule.n_decisions else ""
+        print(f"Learned decisions  : {rule.n_decisions}{price}, handed over: {rule.n_fallbacks}")
         for reason, count in sorted(rule.fallbacks.items()):
             print(f"  {reason:<17}: {count}")
     if solution is not None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gnn_branching.contracts import CandidateSet, InputError
 from gnn_branching.policy.card import RECIPE_FILE, PolicyCard, read_card
+
+if TYPE_CHECKING:
+    from gnn_branching.solver.settings import ParameterValue
 
 
 class FolderPolicy:
@@ -47,6 +51,16 @@ class FolderPolicy:
         from gnn_branching.solver.settings import read_parameters
 
         read_parameters(model, recipe_file(self.folder))
+
+    def recipe_parameters(self) -> Mapping[str, ParameterValue]:
+        """Return what its recipe changes in SCIP's parameters; nothing if it has no recipe.
+
+        Raises:
+            InputError: If the recipe's file is damaged.
+        """
+        from gnn_branching.solver.settings import file_parameters
+
+        return file_parameters(recipe_file(self.folder)) if self.card.recipe is not None else {}
 
 
 def recipe_file(folder: Path) -> Path:

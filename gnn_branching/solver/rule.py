@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import nan
 from time import perf_counter
-from typing import Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 import pyscipopt
@@ -28,7 +28,7 @@ from gnn_branching.solver.candidates import Candidates, HandoverError, current_c
 from gnn_branching.solver.features import FeatureExtractor, all_finite
 from gnn_branching.solver.guard import GainGuard, InputGuard
 from gnn_branching.solver.plugin import WeaklyBound
-from gnn_branching.solver.settings import PRESETS, RULE_NAME, RuleSettings
+from gnn_branching.solver.settings import PRESETS, RULE_NAME, ParameterValue, RuleSettings, leave_parameters
 from gnn_branching.solver.verify import Reduction, verify_best
 
 UNSEEN_CONSTRAINTS = frozenset(
@@ -59,6 +59,15 @@ class FunctionPolicy:
     def scores(self, state: BranchingState) -> FloatArray:
         """Return the function's scores as float64."""
         return np.asarray(self.function(state), dtype=np.float64)
+
+
+@runtime_checkable
+class HasRecipe(Protocol):
+    """A policy that may have been proven with settings of its own."""
+
+    def recipe_parameters(self) -> Mapping[str, ParameterValue]:
+        """Return the parameters of SCIP that its recipe changes; none if it has no recipe."""
+        ...
 
 
 class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
@@ -171,6 +180,9 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
         self.last_score = nan
 
     def _hand_over(self, reason: str) -> CallbackResult:
+        is_foreign = reason == "guard-input" or (self._blocked and self._settings.guard)
+        if is_foreign and self._leave_recipe():
+            reason = "guard-recipe"
         self._fallbacks[reason] += 1
         self.last_score = nan
         return {"result": pyscipopt.SCIP_RESULT.DIDNOTRUN}
@@ -196,6 +208,18 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
         self._check_scores(scores, state.n_candidates)
         self._check_gains(candidates, CandidateIndex(int(np.argmax(scores))))
         return self._branch(candidates, scores)
+
+    def _leave_recipe(self) -> bool:
+        """At the root of a foreign model, return to SCIP's own settings and restart; return whether that was needed.
+
+        A recipe made for another family can do more harm than the branching: the root, too, was solved under it.
+        """
+        if self.model.getDepth() > 0 or not isinstance(self._policy, HasRecipe):
+            return False
+        if not leave_parameters(self.model, self._policy.recipe_parameters()):
+            return False
+        self.model.restartSolve()
+        return True
 
     def _check_turn(self) -> None:
         """Hand over where the settings or the problem say so."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -142,6 +143,38 @@ def read_parameters(model: pyscipopt.Model, file: str | Path) -> None:
     if complaints:
         text = complaints[0].rpartition("ERROR:")[2].replace("WARNING:", "").strip()
         raise InputError(f"SCIP cannot read the parameter file {file}: {text}")
+
+
+def file_parameters(file: str | Path) -> dict[str, ParameterValue]:
+    """Return the parameters that a SCIP parameter file sets to something else than SCIP's default.
+
+    Raises:
+        InputError: If SCIP complains about anything in it.
+    """
+    model = pyscipopt.Model()
+    stock = model.getParams()
+    read_parameters(model, file)
+    return {name: value for name, value in model.getParams().items() if value != stock[name]}
+
+
+def leave_parameters(model: pyscipopt.Model, parameters: Mapping[str, ParameterValue]) -> bool:
+    """Take parameters back to SCIP's defaults, if every one of them is in force; what SCIP no longer lets go of stays.
+
+    Args:
+        model: The model, which may be solving.
+        parameters: Parameters by name, with the values that they were given.
+
+    Returns:
+        Whether they were in force. If not, somebody else has chosen the settings, and nothing is changed.
+    """
+    if not parameters or any(model.getParam(name) != value for name, value in parameters.items()):
+        return False
+    with native_output():  # SCIP reports a refusal on stderr as well
+        for name in parameters:
+            # Symmetry handling, for one, cannot be switched on again during a solve.
+            with suppress(Exception):
+                model.resetParam(name)
+    return True
 
 
 EMPHASES = ("default", "fast", "off", "aggressive")

@@ -20,6 +20,7 @@ from gnn_branching.evaluation.solves.plan import PolicySpec, ResourceLimits, Sol
 from gnn_branching.evaluation.solves.solving import solve_job
 from gnn_branching.policy.card import CARD_FILE, RECIPE_FILE, read_card
 from gnn_branching.policy.load import find_folder
+from gnn_branching.solver.problem import read_problem
 
 LIMITS = ResourceLimits(time_limit_seconds=60.0)
 
@@ -195,3 +196,42 @@ def test_a_recipe_in_python(small_instances: Mapping[str, list[Path]], cooked: P
     assert rule.statistics.n_decisions + rule.statistics.n_fallbacks >= 0
     with pytest.raises(InputError, match="has no recipe"):
         load_policy(plain).apply_recipe(model)
+
+
+def test_a_foreign_model_is_solved_without_the_recipe(
+    small_instances: Mapping[str, list[Path]], cooked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = small_instances["combinatorial-auction"][0]
+    policy = load_policy(cooked)
+    ranges = policy.card.feature_ranges
+    assert ranges is not None
+    policy.ranges = replace(ranges, variable=ranges.variable + 1e3)
+    optima = {}
+    for preset in ("guarded", "plain"):
+        model = read_problem(path)
+        policy.apply_recipe(model)
+        rule = LearnedBranching.attach(model, policy, preset)
+        model.optimize()
+        optima[preset] = model.getObjVal()
+        left = {name for name, value in policy.recipe_parameters().items() if model.getParam(name) != value}
+        if preset == "guarded":
+            assert left == policy.recipe_parameters().keys() - {"misc/usesymmetry"}
+            assert rule.statistics.fallbacks["guard-recipe"] == 1
+            assert rule.statistics.n_decisions == 0
+        else:
+            assert not left
+    assert optima["guarded"] == pytest.approx(optima["plain"])
+
+
+def test_settings_of_the_users_own_stay(small_instances: Mapping[str, list[Path]], cooked: Path) -> None:
+    policy = load_policy(cooked)
+    ranges = policy.card.feature_ranges
+    assert ranges is not None
+    policy.ranges = replace(ranges, variable=ranges.variable + 1e3)
+    model = read_problem(small_instances["combinatorial-auction"][0])
+    policy.apply_recipe(model)
+    model.setParam("heuristics/rens/freq", 7)
+    rule = LearnedBranching.attach(model, policy, "guarded")
+    model.optimize()
+    assert model.getParam("heuristics/rens/freq") == 7
+    assert set(rule.statistics.fallbacks) == {"guard-input"}
