@@ -11,15 +11,22 @@ ECOLE ?= 1
 EXTRAS ?= dev,train,baselines,tune,highs,docs
 BIN := .venv/bin
 READY := .venv/.ready
+WITH_ECOLE := .venv/.ecole
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL_ECOLE = $(BIN)/gnn-branching install-ecole || echo "The set-up goes on without Ecole" >&2
 DEMO := runs/demo
 
 .PHONY: help setup demo test test-all docs lint types format clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -5
+	@sed -n 's/^# //p' Makefile | head -4
 
-setup: $(READY)
+# Ecole is built with the rest, or later by the first `make setup` that does not leave it out.
+setup: $(READY) $(if $(filter 0,$(ECOLE)),,$(WITH_ECOLE))
+
+$(WITH_ECOLE): | $(READY)
+	test -e $@ || $(INSTALL_ECOLE)
+	@touch $@
 
 $(READY): pyproject.toml Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -28,7 +35,8 @@ $(READY): pyproject.toml Makefile
 	$(PIP) "$(TORCH)"
 	$(PIP) --editable ".[$(EXTRAS)]"
 ifneq ($(ECOLE),0)
-	$(BIN)/gnn-branching install-ecole || echo "The set-up goes on without Ecole; later: $(BIN)/gnn-branching install-ecole" >&2
+	$(INSTALL_ECOLE)
+	@touch $(WITH_ECOLE)
 endif
 	$(BIN)/gnn-branching doctor
 	@touch $@

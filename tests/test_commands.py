@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from gnn_branching.cli import main
 from gnn_branching.cli.main import COMMANDS, app
 from gnn_branching.config import load_config, parse_overrides
 from gnn_branching.instances import get_family
-from gnn_branching.solver.rule import PRESETS
+from gnn_branching.solver.settings import PRESETS
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "data" / "README.md"])
@@ -90,7 +91,8 @@ def commands_of(text: str) -> Iterator[Command]:
 def all_commands() -> list[Any]:
     """List all commands as parameters of a test, each once."""
     texts = {str(path.relative_to(ROOT)): path.read_text() for path in DOCUMENTS}
-    texts |= {f"{command.__name__} --help": inspect.getdoc(command) or "" for command in COMMANDS}
+    functions = [resolve_name(f"gnn_branching.cli.{command}") for command in COMMANDS]
+    texts |= {f"{function.__name__} --help": inspect.getdoc(function) or "" for function in functions}
     seen: dict[Command, str] = {}
     for place, text in texts.items():
         for command in commands_of(text):

@@ -9,20 +9,6 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
-from gnn_branching.cli.accelerate import accelerate
-from gnn_branching.cli.bench import bench
-from gnn_branching.cli.collect import collect
-from gnn_branching.cli.diagnose import diagnose
-from gnn_branching.cli.doctor import doctor
-from gnn_branching.cli.evaluate import evaluate, report
-from gnn_branching.cli.generate import generate
-from gnn_branching.cli.inspect import inspect
-from gnn_branching.cli.install_ecole import install_ecole
-from gnn_branching.cli.policies import policies
-from gnn_branching.cli.solve import solve
-from gnn_branching.cli.theory import theory
-from gnn_branching.cli.train_policy import train_policy
-from gnn_branching.cli.tune import tune
 from gnn_branching.contracts import InputError
 
 EXIT_DONE, EXIT_BAD_INPUT, EXIT_CHECK_FAILED, EXIT_INTERRUPTED = 0, 2, 3, 130
@@ -34,26 +20,26 @@ app = App(
     help_format="markdown",
     suppress_keyboard_interrupt=False,  # main() says what is kept
 )
-# By name, so that `--help` and quick commands do not import torch, SCIP and everything else.
+# By name, so that a command imports what it needs alone.
 COMMANDS = (
-    doctor,
-    generate,
-    collect,
-    inspect,
-    train_policy,
-    tune,
-    accelerate,
-    diagnose,
-    evaluate,
-    report,
-    solve,
-    policies,
-    theory,
-    bench,
-    install_ecole,
+    "doctor:doctor",
+    "generate:generate",
+    "collect:collect",
+    "inspect:inspect",
+    "train_policy:train_policy",
+    "tune:tune",
+    "accelerate:accelerate",
+    "diagnose:diagnose",
+    "evaluate:evaluate",
+    "evaluate:report",
+    "solve:solve",
+    "policies:policies",
+    "theory:theory",
+    "bench:bench",
+    "install_ecole:install_ecole",
 )
 for command in COMMANDS:
-    app.command(command)
+    app.command(f"gnn_branching.cli.{command}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

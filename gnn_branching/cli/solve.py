@@ -6,13 +6,16 @@ import sys
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from gnn_branching.cli.output import JsonPath, Seed, write_figures
 from gnn_branching.config import SCIP_RULES
 from gnn_branching.contracts import InputError, Policy, SolveFigures, SolveStatus
+
+if TYPE_CHECKING:
+    from gnn_branching.solver.deferred import DeferredPolicy
 
 RECIPE = "recipe"
 """Name of the settings that a policy was proven with."""
@@ -150,27 +153,37 @@ def choose_setup(policy: str, settings: str | None) -> Setup:
     return Setup(settings=RECIPE, parameters=parameters, rule=recipe.scip_rule)
 
 
-def choose_rule(name: str, settings: str, *, force: bool = False) -> str | Policy:
-    """Return the name of one of SCIP's rules as it is, and anything else as a loaded, warmed-up policy.
+def choose_rule(name: str, settings: str, *, force: bool = False) -> str | DeferredPolicy:
+    """Return the name of one of SCIP's rules as it is, and anything else as a policy that is loaded beside the solve.
 
     Under settings that the policy has not seen, a line on stderr says so. A policy that lost against one of SCIP's
     rules is replaced by that rule, unless forced; a line on stderr says so too.
+
+    Raises:
+        InputError: If there is no such policy.
     """
     if name in SCIP_RULES:
         return name
-    from gnn_branching.policy.load import load_policy, say_unseen_settings
+    from gnn_branching.policy.card import read_card
+    from gnn_branching.policy.load import find_folder, load_policy, say_unseen_settings
+    from gnn_branching.solver.deferred import DeferredPolicy
 
-    policy = load_policy(name)
-    verdict = policy.card.verdict
+    card = read_card(find_folder(name))
+    verdict = card.verdict
     if verdict is not None and verdict.verdict == "slower" and not force:
         print(
             f"note: policy {name} is {verdict}; SCIP's {verdict.baseline} branches instead (--force uses the policy)",
             file=sys.stderr,
         )
         return verdict.baseline
-    policy.warm_up()
-    say_unseen_settings(name, policy.card, [settings])
-    return policy
+    say_unseen_settings(name, card, [settings])
+
+    def load() -> Policy:
+        policy = load_policy(name)
+        policy.warm_up()
+        return policy
+
+    return DeferredPolicy(name=name, preset=card.preset, load=load)
 
 
 def _print_outcome(figures: SolveFigures, solution: Path | None) -> None:

@@ -28,7 +28,7 @@ from gnn_branching.solver.candidates import Candidates, HandoverError, current_c
 from gnn_branching.solver.features import FeatureExtractor, all_finite
 from gnn_branching.solver.guard import GainGuard, InputGuard
 from gnn_branching.solver.plugin import WeaklyBound
-from gnn_branching.solver.settings import PRESETS, RULE_NAME, ParameterValue, RuleSettings, leave_parameters
+from gnn_branching.solver.settings import RULE_NAME, ParameterValue, RuleSettings, as_rule_settings, leave_parameters
 from gnn_branching.solver.verify import Reduction, verify_best
 
 UNSEEN_CONSTRAINTS = frozenset(
@@ -104,12 +104,7 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
         Raises:
             InputError: If the model has such a rule already, the preset is unknown, or the policy needs other features.
         """
-        if settings is None:
-            settings = str(getattr(policy, "preset", DEFAULT_PRESET))
-        if isinstance(settings, str):
-            if settings not in PRESETS:
-                raise InputError(f"preset {settings!r} is unknown; there are {', '.join(PRESETS)}")
-            settings = PRESETS[settings]
+        settings = as_rule_settings(settings, str(getattr(policy, "preset", DEFAULT_PRESET)))
         if f"branching/{RULE_NAME}/priority" in model.getParams():
             raise InputError("this model has a learned branching rule already; use another model for another policy")
         if not isinstance(policy, Policy):

@@ -296,3 +296,17 @@ PRESETS: Mapping[str, RuleSettings] = MappingProxyType(
     }
 )
 """Named settings of the rule."""
+
+
+def as_rule_settings(settings: RuleSettings | str | None, preset: str) -> RuleSettings:
+    """Return settings as they are, or those of a preset by its name; of None, those of the preset that is given.
+
+    Raises:
+        InputError: If there is no such preset.
+    """
+    if isinstance(settings, RuleSettings):
+        return settings
+    name = preset if settings is None else settings
+    if name not in PRESETS:
+        raise InputError(f"preset {name!r} is unknown; there are {', '.join(PRESETS)}")
+    return PRESETS[name]

@@ -14,7 +14,7 @@ import pyscipopt
 
 from gnn_branching.config import EXPERT
 from gnn_branching.contracts import Policy, RuleStatistics, SolveFigures
-from gnn_branching.solver.expert import ExpertBranching
+from gnn_branching.solver.deferred import DeferredBranching, DeferredPolicy
 from gnn_branching.solver.plugin import WeaklyBound
 from gnn_branching.solver.problem import read_problem
 from gnn_branching.solver.settings import (
@@ -22,6 +22,7 @@ from gnn_branching.solver.settings import (
     RuleSettings,
     SolveLimits,
     apply_settings,
+    as_rule_settings,
     prefer_scip_rule,
     solve_status,
 )
@@ -61,14 +62,22 @@ class PreparedSolve:
     """
 
     model: pyscipopt.Model
-    learned: LearnedBranching | None
+    learned: LearnedBranching | DeferredBranching | None
     clock: RootClock
 
     def run(self) -> SolveFigures:
-        """Solve, and report; the clocks run during ``optimize()`` alone."""
+        """Solve, and report; the clocks run during ``optimize()`` alone.
+
+        Raises:
+            InputError: If a policy that is loaded meanwhile cannot be loaded.
+        """
+        deferred = self.learned if isinstance(self.learned, DeferredBranching) else None
+        optimize = self.model.optimizeNogil if deferred else self.model.optimize
         start_cpu, start = process_time(), perf_counter()
-        self.model.optimize()
+        optimize()
         wall_seconds, cpu_seconds = perf_counter() - start, process_time() - start_cpu
+        if deferred:
+            deferred.finish()
         first_call = self.clock.first_call
         return collect_figures(
             self.model,
@@ -82,7 +91,7 @@ class PreparedSolve:
 def prepare_solve(
     path: str | Path,
     *,
-    rule: str | Policy,
+    rule: str | Policy | DeferredPolicy,
     settings: str,
     seed: int,
     limits: SolveLimits,
@@ -92,7 +101,8 @@ def prepare_solve(
 
     Args:
         path: Problem file.
-        rule: A policy, the name of one of SCIP's own rules, or ``expert``, strong branching as a choice alone.
+        rule: A policy, which may be loaded while SCIP solves; the name of one of SCIP's own rules; or ``expert``,
+            strong branching as a choice alone.
         settings: Named SCIP settings, or a parameter file.
         seed: SCIP's seed.
         limits: When to stop.
@@ -103,13 +113,18 @@ def prepare_solve(
     """
     model = read_problem(path)
     apply_settings(model, settings, seed=seed, limits=limits)
-    learned: LearnedBranching | None = None
+    learned: LearnedBranching | DeferredBranching | None = None
+    # Compiled code is imported where it is needed alone: SCIP's own rules must not wait for it.
     if rule == EXPERT:
+        from gnn_branching.solver.expert import ExpertBranching
+
         ExpertBranching.attach(model)
     elif isinstance(rule, str):
         prefer_scip_rule(model, rule)
+    elif isinstance(rule, DeferredPolicy):
+        learned = DeferredBranching.attach(model, rule, as_rule_settings(rule_settings, rule.preset))
     else:
-        from gnn_branching.solver.rule import LearnedBranching  # compiled code: SCIP's own rules must not wait for it
+        from gnn_branching.solver.rule import LearnedBranching
 
         learned = LearnedBranching.attach(model, rule, rule_settings)
     clock = RootClock()

@@ -34,8 +34,8 @@ from gnn_branching.solver.guard import (
     InputGuard,
     share_outside,
 )
-from gnn_branching.solver.rule import PRESETS, LearnedBranching
-from gnn_branching.solver.settings import SolveLimits
+from gnn_branching.solver.rule import LearnedBranching
+from gnn_branching.solver.settings import PRESETS, SolveLimits
 from gnn_branching.solver.solve import prepare_solve
 from tests.solver.probe import probe
 

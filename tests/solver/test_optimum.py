@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from gnn_branching.contracts import BranchingState, CandidateSet, FloatArray, SolveFigures
-from gnn_branching.solver.rule import PRESETS, FunctionPolicy, RuleSettings
-from gnn_branching.solver.settings import SolveLimits
+from gnn_branching.solver.rule import FunctionPolicy, RuleSettings
+from gnn_branching.solver.settings import PRESETS, SolveLimits
 from gnn_branching.solver.solve import prepare_solve
 from tests.conftest import SMALL_FAMILIES
 from tests.solver.edge_cases import EDGE_CASES

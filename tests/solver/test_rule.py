@@ -18,11 +18,11 @@ import pytest
 
 from gnn_branching.config import ModelConfig
 from gnn_branching.contracts import FEATURE_SCHEMA, BranchingState, FloatArray, InputError, Policy
+from gnn_branching.evaluation.solves.agreement import agreement_along_tree, compare_scores
 from gnn_branching.policy import load_policy
-from gnn_branching.solver.compare import agreement_along_tree, compare_scores
 from gnn_branching.solver.problem import read_problem
-from gnn_branching.solver.rule import PRESETS, RULE_NAME, FunctionPolicy, LearnedBranching, RuleSettings
-from gnn_branching.solver.settings import SolveLimits
+from gnn_branching.solver.rule import RULE_NAME, FunctionPolicy, LearnedBranching, RuleSettings
+from gnn_branching.solver.settings import PRESETS, SolveLimits
 from gnn_branching.solver.solve import prepare_solve
 from gnn_branching.solver.tree import TreeRecorder
 from gnn_branching.solver.verify import verify_best

@@ -9,8 +9,7 @@ import pyscipopt
 import pytest
 
 from gnn_branching.contracts import InputError
-from gnn_branching.solver.rule import PRESETS
-from gnn_branching.solver.settings import SolveLimits, parameter_file, read_parameters
+from gnn_branching.solver.settings import PRESETS, SolveLimits, parameter_file, read_parameters
 from gnn_branching.solver.solve import prepare_solve
 from gnn_branching.tuning.space import (
     EXACT,

@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 
 from gnn_branching.contracts import InputError, Policy, RuleStatistics, SolveFigures, SolveStatus
+from gnn_branching.evaluation.solves.agreement import agreement_along_tree
 from gnn_branching.evaluation.solves.leavings import PolicyAgreement, write_agreement
 from gnn_branching.evaluation.solves.plan import HIGHS, SolveJob
 from gnn_branching.evaluation.solves.trees import write_tree
-from gnn_branching.solver.compare import agreement_along_tree
 from gnn_branching.solver.settings import SolveLimits
 from gnn_branching.solver.solve import PreparedSolve, prepare_solve
 from gnn_branching.solver.tree import TreeRecorder
