@@ -47,6 +47,11 @@ class RunFolder:
         return self.path / "budget.json"
 
     @property
+    def passes(self) -> Path:
+        """The number of passes over the samples that a budget allows."""
+        return self.path / "passes.json"
+
+    @property
     def policy(self) -> Path:
         """The trained policy."""
         return self.path / "policy"

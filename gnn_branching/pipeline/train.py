@@ -6,7 +6,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from gnn_branching.config import ExperimentConfig
@@ -92,6 +94,7 @@ def train_policy(
     Raises:
         InputError: If a library, a dataset or samples are missing, or the folder holds another training.
     """
+    start, seconds = perf_counter(), inf
     folder = run_folder(out, run_name(None if isinstance(config, ExperimentConfig) else config, instances))
     if instances is not None:
         from gnn_branching.solver.problem import problem_folder
@@ -112,12 +115,14 @@ def train_policy(
             raise InputError("a budget says how many samples to take, and a dataset to take none; give one of them")
         config = fit_to_budget(config, folder, limit, executor)
         verdict_seconds = limit.verdict_seconds if verdict_seconds is None else verdict_seconds
+        seconds = limit.seconds - verdict_seconds
     return _train(
         config,
         folder,
         [Path(dataset) for dataset in datasets],
         executor=executor,
         measure_rate=measure_rate,
+        end=start + seconds,
         verdict_seconds=VERDICT_SECONDS if verdict_seconds is None else verdict_seconds,
     )
 
@@ -129,6 +134,7 @@ def _train(
     *,
     executor: Executor | None,
     measure_rate: bool,
+    end: float,
     verdict_seconds: float,
 ) -> Training:
     from gnn_branching.dataset.ranges import feature_ranges
@@ -145,7 +151,12 @@ def _train(
     for notice in samples.notices:
         print(notice, file=sys.stderr)
     request = FitRequest(
-        config=config, folder=folder, train=samples.train, valid=samples.valid, measure_rate=measure_rate
+        config=config,
+        folder=folder,
+        train=samples.train,
+        valid=samples.valid,
+        measure_rate=measure_rate,
+        seconds=None if end == inf else end - perf_counter(),
     )
     fitted = kind.fit(request)
     figures = dict(fitted.figures)

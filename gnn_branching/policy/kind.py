@@ -62,6 +62,7 @@ class FitRequest:
         train: Training samples.
         valid: Validation samples, from other instances.
         measure_rate: Whether to measure the learning rate instead of taking the configuration's.
+        seconds: Wall time that the fit may take, so far as its kind can foresee it; None for as long as it takes.
     """
 
     config: ExperimentConfig
@@ -69,6 +70,7 @@ class FitRequest:
     train: SampleSource
     valid: SampleSource
     measure_rate: bool = False
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

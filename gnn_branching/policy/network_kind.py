@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
 
 N_PROBE_SAMPLES = 32
 """Samples on which convergence is watched while training."""
+N_TIMED_STEPS = 8
+"""Steps of the trial that tells how long a pass takes, after as many that warm up."""
+WATCHING_SHARE = 0.1
+"""Of a training's time, for watching it and writing checkpoints."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +85,8 @@ class NetworkKind:
         measured: dict[str, float] = {}
         if request.measure_rate:
             config, measured = _with_measured_rate(request, network)
+        if request.seconds is not None:
+            config = _with_passes_for(request.seconds, request, config, network)
         write_json(request.folder.config, to_mapping(config))
         rule = PlStarRule(epsilon=config.training.stop_epsilon) if config.training.stop == "pl-star" else None
         probed = probe_samples(seen_as(request.train, view), N_PROBE_SAMPLES)
@@ -181,3 +190,34 @@ def _with_measured_rate(request: FitRequest, network: nn.Module) -> tuple[Experi
     print(f"learning rate {found.rate:.3g}, after {found.n_steps} steps and {found.seconds:.0f} s", file=sys.stderr)
     figures = {"learning_rate_steps": float(found.n_steps), "learning_rate_seconds": found.seconds}
     return replace(config, training=replace(config.training, learning_rate=found.rate)), figures
+
+
+def _with_passes_for(
+    seconds: float, request: FitRequest, config: ExperimentConfig, network: nn.Module
+) -> ExperimentConfig:
+    """Return the configuration with no more passes than there is time for; decided once, and kept in the run folder."""
+    from gnn_branching.subproblem import View
+    from gnn_branching.training.loop import train
+
+    kept = request.folder.passes
+    if not kept.is_file():
+        trial = replace(config.training, n_epochs=2, n_batches_per_epoch=N_TIMED_STEPS, stop="patience")
+        with tempfile.TemporaryDirectory() as folder:
+            epoch = train(
+                copy.deepcopy(network),
+                request.train,
+                request.valid,
+                trial,
+                seed=config.seed,
+                run_folder=Path(folder),
+                view=View.of(config.model),
+                display="none",
+            ).last
+        n_batches = config.training.n_batches_per_epoch or -(-len(request.train) // config.training.batch_size)
+        step_seconds = epoch.train_seconds / N_TIMED_STEPS
+        pass_seconds = (n_batches * step_seconds + epoch.valid_seconds) * (1 + WATCHING_SHARE)
+        write_json(kept, {"n_epochs": max(1, min(int(seconds / pass_seconds), config.training.n_epochs))})
+    n_epochs = int(json.loads(kept.read_text())["n_epochs"])
+    if n_epochs < config.training.n_epochs:
+        print(f"{n_epochs} passes of {config.training.n_epochs}: the budget allows no more", file=sys.stderr)
+    return replace(config, training=replace(config.training, n_epochs=n_epochs))

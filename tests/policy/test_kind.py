@@ -18,7 +18,7 @@ from gnn_branching.dataset.synthetic import random_source
 from gnn_branching.feature_schema import VARIABLE_FEATURES
 from gnn_branching.pipeline import train_policy
 from gnn_branching.policy import load_policy
-from gnn_branching.policy.kind import get_kind, kind_names, register_kind
+from gnn_branching.policy.kind import FitRequest, get_kind, kind_names, register_kind
 from gnn_branching.policy.network_kind import NetworkKind
 from gnn_branching.policy.save import save_policy
 from gnn_branching.run_folder import RunFolder
@@ -101,3 +101,20 @@ def test_a_card_cannot_say_what_the_weights_were_not_trained_on(tmp_path: Path) 
         trained(gcnn(graph="subproblem"), "contradiction", View("lp"))
     with pytest.raises(InputError, match="holds a training with view = "):
         trained(KIND.build(ModelConfig(hidden_size=8)), "shown", View("lp"))
+
+
+def test_a_fit_takes_no_more_passes_than_there_is_time_for(tmp_path: Path) -> None:
+    source = random_source(24)
+    config = ExperimentConfig(
+        model=ModelConfig(hidden_size=4), training=TrainingConfig(n_epochs=3, n_batches_per_epoch=2, n_threads=1)
+    )
+
+    def passes(name: str, seconds: float | None) -> float:
+        folder = RunFolder(path=tmp_path / name)
+        request = FitRequest(config=config, folder=folder, train=source, valid=source, seconds=seconds)
+        return get_kind("gcnn").fit(request).figures["n_epochs"]
+
+    assert passes("ample", 3600.0) == passes("unbounded", None) == 3
+    assert passes("short", -1.0) == 1
+    assert not (tmp_path / "unbounded" / "passes.json").exists()
+    assert passes("short", 3600.0) == 1, "what was decided stays, so that an interrupted training can go on"
