@@ -16,7 +16,7 @@ from gnn_branching.counting import timing
 from gnn_branching.durable import exclusive, write_durably, write_json
 from gnn_branching.libraries import require
 from gnn_branching.pipeline.acceleration import Acceleration, Line, to_markdown
-from gnn_branching.pipeline.budget import Budget
+from gnn_branching.pipeline.budget import Budget, fit_to_budget
 from gnn_branching.pipeline.experiment import read_experiment, run_name
 from gnn_branching.pipeline.ledger import Ledger
 from gnn_branching.pipeline.pools import Pools
@@ -175,6 +175,9 @@ class _Job:
             return True
         share = Budget(seconds=TRAINING_SHARE * self.seconds)
         try:
+            fit_to_budget(
+                self.experiment, self.folder, share, self.executor, patience_seconds=0.0
+            )  # the pilot is strict
             train_policy(self.experiment, self.folder, budget=share, executor=self.executor, verdict_seconds=0.0)
         except BarrenError as error:
             notes.append(f"no policy was trained: {error}")

@@ -47,7 +47,6 @@ COLLECTION_SHARE, VERDICT_SHARE = 0.5, 0.35
 PILOT = {"n_train_samples": 30, "n_valid_samples": 15, "n_test_samples": 15}
 """Samples taken to learn how long one takes; they count."""
 PATIENCE_SECONDS = 60.0
-"""Time that the pilot may take, if the budget is not even that, however small a part of it that is."""
 BARREN = "barren"
 """Key that a run's folder keeps instead of numbers of samples, with the reason why there are none."""
 LEAST_TRAIN_SAMPLES, MOST_TRAIN_SAMPLES = 60, 5000
@@ -94,6 +93,8 @@ def fit_to_budget(
     folder: RunFolder,
     budget: Budget,
     executor: Executor | None = None,
+    *,
+    patience_seconds: float = PATIENCE_SECONDS,
 ) -> ExperimentConfig:
     """Return the experiment with as many samples as the budget allows, after a pilot that tells how long one takes.
 
@@ -104,6 +105,7 @@ def fit_to_budget(
         folder: Of the run.
         budget: For all of it.
         executor: Where the jobs run; this machine's cores by default.
+        patience_seconds: Time that the pilot may take, however small the budget.
 
     Raises:
         BarrenError: If the models give too few samples, or too slowly.
@@ -116,10 +118,10 @@ def fit_to_budget(
     else:
         from gnn_branching.pipeline.samples import collect
 
-        start, patience = perf_counter(), min(PATIENCE_SECONDS, budget.seconds)
+        start = perf_counter()
         pilot = replace(config, collection=with_counts(config.collection, PILOT))
         try:
-            collect(pilot, folder, executor, seconds=max(COLLECTION_SHARE * budget.seconds, patience))
+            collect(pilot, folder, executor, seconds=max(COLLECTION_SHARE * budget.seconds, patience_seconds))
         except BarrenError as error:
             write_json(folder.budget, {BARREN: str(error)})
             raise
