@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -157,24 +156,28 @@ def file_parameters(file: str | Path) -> dict[str, ParameterValue]:
     return {name: value for name, value in model.getParams().items() if value != stock[name]}
 
 
+FIXED_DURING_SOLVE = ("lp/", "misc/usesymmetry")
+"""Beginnings of names that stay as they are once branch and bound runs: to change an LP parameter in a callback crashes
+SCIP 10, and SCIP refuses to switch symmetry handling on."""
+
+
 def leave_parameters(model: pyscipopt.Model, parameters: Mapping[str, ParameterValue]) -> bool:
-    """Take parameters back to SCIP's defaults, if every one of them is in force; what SCIP no longer lets go of stays.
+    """Take parameters back to SCIP's defaults in a branching callback, if every one of them is in force.
 
     Args:
-        model: The model, which may be solving.
+        model: The model.
         parameters: Parameters by name, with the values that they were given.
 
     Returns:
-        Whether they were in force. If not, somebody else has chosen the settings, and nothing is changed.
+        Whether they were in force and some were taken back. If not, somebody else has chosen the settings, and nothing
+        is changed.
     """
-    if not parameters or any(model.getParam(name) != value for name, value in parameters.items()):
+    if any(model.getParam(name) != value for name, value in parameters.items()):
         return False
-    with native_output():  # SCIP reports a refusal on stderr as well
-        for name in parameters:
-            # Symmetry handling, for one, cannot be switched on again during a solve.
-            with suppress(Exception):
-                model.resetParam(name)
-    return True
+    left = [name for name in parameters if not name.startswith(FIXED_DURING_SOLVE)]
+    for name in left:
+        model.resetParam(name)
+    return bool(left)
 
 
 EMPHASES = ("default", "fast", "off", "aggressive")

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pyscipopt
 import pytest
 
-from gnn_branching.contracts import InputError
-from gnn_branching.solver.settings import PRESETS, SolveLimits, parameter_file, read_parameters
+from gnn_branching.contracts import (
+    FEATURE_SCHEMA,
+    BranchingState,
+    CandidateSet,
+    FeatureRanges,
+    FloatArray,
+    InputError,
+)
+from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
+from gnn_branching.solver.settings import (
+    PRESETS,
+    ParameterValue,
+    SolveLimits,
+    file_parameters,
+    parameter_file,
+    read_parameters,
+)
 from gnn_branching.solver.solve import prepare_solve
 from gnn_branching.tuning.space import (
     EXACT,
@@ -81,6 +97,45 @@ def test_a_hundred_random_programs_under_random_points(tmp_path: Path) -> None:
         )
         assert ours.status is theirs.status, path
         assert ours.primal_bound == pytest.approx(theirs.primal_bound, rel=1e-6, abs=1e-6), path
+
+
+class Foreigner:
+    """A policy that was made for other models, under some settings."""
+
+    name, feature_schema, candidate_set = "foreigner", FEATURE_SCHEMA, CandidateSet.LP
+    ranges = FeatureRanges(
+        row=np.full((2, len(ROW_FEATURES)), 1e9),
+        edge=np.full((2, 1), 1e9),
+        variable=np.full((2, len(VARIABLE_FEATURES)), 1e9),
+    )
+
+    def __init__(self, recipe: Path) -> None:
+        self._recipe = recipe
+
+    def scores(self, state: BranchingState) -> FloatArray:
+        raise AssertionError("it never branches")
+
+    def recipe_parameters(self) -> Mapping[str, ParameterValue]:
+        return file_parameters(self._recipe)
+
+
+def test_random_points_are_left_at_the_root_of_random_programs(tmp_path: Path) -> None:
+    settings = tmp_path / "point.set"
+    n_left = 0
+    for seed in range(N_PROGRAMS):
+        path = tmp_path / f"{seed}.lp"
+        write_program(path, seed)
+        settings.write_text(settings_of(random_point(seed)))
+        theirs, ours = (
+            prepare_solve(path, rule=rule, settings=name, seed=0, limits=SolveLimits(), rule_settings="guarded").run()
+            for rule, name in (("relpscost", "default"), (Foreigner(settings), str(settings)))
+        )
+        assert ours.status is theirs.status, path
+        assert ours.primal_bound == pytest.approx(theirs.primal_bound, rel=1e-6, abs=1e-6), path
+        assert ours.rule.n_decisions == 0
+        assert set(ours.rule.fallbacks) <= {"guard-recipe", "guard-input"}
+        n_left += ours.rule.fallbacks.get("guard-recipe", 0)
+    assert n_left > 20
 
 
 def test_what_is_unknown_is_refused() -> None:
