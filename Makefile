@@ -15,8 +15,9 @@ WITH_ECOLE := .venv/.ecole
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALL_ECOLE = $(BIN)/gnn-branching install-ecole || echo "The set-up goes on without Ecole" >&2
 DEMO := runs/demo
+LOWEST := .venv/lowest
 
-.PHONY: help setup demo test test-all docs lint types format clean
+.PHONY: help setup demo test test-lowest test-all docs lint types format clean
 
 help:
 	@sed -n 's/^# //p' Makefile | head -4
@@ -49,6 +50,12 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest --numprocesses auto -m "not slow"
+
+# The oldest versions that pyproject.toml admits solve and evaluate too.
+test-lowest: setup
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct .
+	GNN_BRANCHING_LOWEST=$(CURDIR)/$(LOWEST)/bin/python $(BIN)/python -m pytest tests/cli/test_bare_install.py -k "doctor or solving"
 
 test-all: setup
 	$(BIN)/python -m pytest --numprocesses auto

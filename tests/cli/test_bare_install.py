@@ -17,6 +17,8 @@ from packaging.requirements import Requirement
 
 from gnn_branching.libraries import EXTRAS, imported, require
 
+LOWEST = "GNN_BRANCHING_LOWEST"
+"""Names the Python of an environment with the oldest versions that the package says it can do with."""
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -37,7 +39,9 @@ def requirements() -> set[str]:
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make an environment of links to the core's requirements; return its Python."""
+    """Make an environment of links to the core's requirements; return its Python, or the one of ``make test-lowest``."""
+    if LOWEST in os.environ:
+        return Path(os.environ[LOWEST])
     folder = tmp_path_factory.mktemp("bare")
     venv.create(folder, symlinks=True)
     site = next(folder.glob("lib/python*/site-packages"))
