@@ -39,7 +39,7 @@ def requirements() -> set[str]:
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make an environment of links to the core's requirements; return its Python, or the one of ``make test-lowest``."""
+    """Make an environment of links to the core's requirements, unless ``make test-lowest`` did; return its Python."""
     if LOWEST in os.environ:
         return Path(os.environ[LOWEST])
     folder = tmp_path_factory.mktemp("bare")

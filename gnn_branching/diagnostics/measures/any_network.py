@@ -13,7 +13,7 @@ from gnn_branching.diagnostics.measures.probe import LossKind, Probe, make_probe
 
 
 def batch_probe(network: nn.Module, inputs: Tensor, labels: Tensor) -> Probe:
-    """Freeze a float64 copy of a network on a batch, one block a sample.
+    """Freeze a float64 copy of a network on a batch, one block a sample where rows of the Jacobian are asked for.
 
     Args:
         network: Maps (n_samples, ...) to (n_samples, n_outputs); in evaluation mode no sample may depend on another.
@@ -27,14 +27,16 @@ def batch_probe(network: nn.Module, inputs: Tensor, labels: Tensor) -> Probe:
     n_samples = len(inputs)
     if n_samples == 0 or len(labels) != n_samples:
         raise ValueError(f"{n_samples} samples and {len(labels)} labels: need as many, at least one")
-    blocks = [partial(_outputs, inputs=inputs[i : i + 1].detach().double()) for i in range(n_samples)]
+    whole = inputs.detach().double()
+    blocks = [partial(_outputs, inputs=whole[i : i + 1]) for i in range(n_samples)]
     is_class = not labels.is_floating_point()
     with torch.no_grad():
         n_outputs = len(blocks[0](copy.deepcopy(network).double().eval()))
     targets = one_hot(labels, n_outputs) if is_class else labels
     sizes = torch.full((n_samples,), n_outputs)
     kind = LossKind.CROSS_ENTROPY if is_class else LossKind.SQUARE
-    return make_probe(network, blocks, targets.reshape(-1).double(), sizes, kind)
+    together = partial(_outputs, inputs=whole)
+    return make_probe(network, blocks, targets.reshape(-1).double(), sizes, kind, whole=together)
 
 
 def _outputs(network: nn.Module, inputs: Tensor) -> Tensor:

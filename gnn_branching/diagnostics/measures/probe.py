@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import torch
@@ -41,6 +41,7 @@ class Probe:
         group_sizes: int64, (n_samples,): outputs (candidates) per sample; no sample straddles two blocks.
         targets: float64, (n_outputs,): labels, or a distribution over each sample's candidates.
         loss_kind: Which loss.
+        whole: One forward of all samples, for what needs no row per sample; None to go by blocks.
     """
 
     network: nn.Module
@@ -50,6 +51,7 @@ class Probe:
     group_sizes: Tensor
     targets: Tensor
     loss_kind: LossKind
+    whole: BlockForward | None = None
 
     @property
     def n_samples(self) -> int:
@@ -71,6 +73,13 @@ class Probe:
         """Where each block's outputs lie among all outputs."""
         ends = torch.tensor(self.block_sizes).cumsum(0).tolist()
         return tuple(slice(end - size, end) for end, size in zip(ends, self.block_sizes, strict=True))
+
+    @property
+    def merged(self) -> Probe:
+        """The same probe in as few blocks as may be."""
+        if self.whole is None:
+            return self
+        return replace(self, blocks=(self.whole,), block_sizes=(self.n_outputs,), whole=None)
 
     def parameters(self) -> Tensor:
         """Return the network's trainable parameters as one flat vector, (n_parameters,), detached."""
@@ -131,6 +140,7 @@ def make_probe(
     loss_kind: LossKind = LossKind.CROSS_ENTROPY,
     *,
     twin: nn.Module | None = None,
+    whole: BlockForward | None = None,
 ) -> Probe:
     """Freeze a float64 copy of ``network`` on a fixed batch.
 
@@ -141,6 +151,7 @@ def make_probe(
         group_sizes: (n_samples,), positive integers that add up to ``n_outputs``.
         loss_kind: Which loss.
         twin: The same function with the same parameters and a double backward, if ``network`` has none.
+        whole: One forward of all samples at once, their outputs in the blocks' order.
 
     Raises:
         ValueError: If shapes disagree, or a cross-entropy target is no distribution per sample.
@@ -163,6 +174,7 @@ def make_probe(
         group_sizes=groups,
         targets=labels,
         loss_kind=loss_kind,
+        whole=whole,
     )
 
 

@@ -31,11 +31,13 @@ where 3e-9 did not, 102 for 41.5 after it: no step is safe, and whoever uses dif
 def outputs_of(probe: Probe, parameters: Tensor) -> Tensor:
     """Return the probe's logits without a graph, (n_outputs,)."""
     with torch.no_grad():
-        return probe.outputs(parameters)
+        return probe.merged.outputs(parameters)
 
 
 def pullback(probe: Probe, parameters: Tensor, cotangents: Tensor) -> Tensor:
     """Return ``cotangents @ J``, (k, n_parameters), for a (k, n_outputs) matrix."""
+    if len(cotangents) == 1:
+        probe = probe.merged
     result = parameters.new_zeros(cotangents.shape[0], parameters.shape[0])
     for block, where in enumerate(probe.block_slices):
         part = cotangents[:, where]
@@ -112,6 +114,7 @@ def sample_gradients(probe: Probe, parameters: Tensor) -> Tensor:
 
 def jacobian_product(probe: Probe, parameters: Tensor, direction: Tensor) -> Tensor:
     """Return ``J @ direction``, (n_outputs,)."""
+    probe = probe.merged
     return torch.cat([_block_push(probe, block, parameters, direction) for block in range(len(probe.blocks))])
 
 
@@ -130,7 +133,7 @@ def hessian_product(probe: Probe, parameters: Tensor, direction: Tensor) -> Tens
 
     Both losses separate over samples, so over blocks: ``H v = Σ_b ∇(∇L_b · v)``.
     """
-    total = torch.zeros_like(direction)
+    total, probe = torch.zeros_like(direction), probe.merged
     for block in range(len(probe.blocks)):
         point = parameters.detach().requires_grad_(True)
         loss = _block_loss(probe, block, probe.block_outputs(block, point, twice=True))
