@@ -17,7 +17,7 @@ INSTALL_ECOLE = $(BIN)/gnn-branching install-ecole || echo "The set-up goes on w
 DEMO := runs/demo
 LOWEST := .venv/lowest
 
-.PHONY: help setup demo test test-lowest test-all docs lint types format clean
+.PHONY: help setup demo test test-lowest test-all dist docs lint types format clean
 
 help:
 	@sed -n 's/^# //p' Makefile | head -4
@@ -59,6 +59,17 @@ test-lowest: setup
 
 test-all: setup
 	$(BIN)/python -m pytest --numprocesses auto
+
+# A wheel and an sdist in dist/, checked, and the wheel in an environment of its own.
+dist: setup
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/uv venv --quiet --python $(BIN)/python dist/.venv
+	$(BIN)/uv pip install --quiet --python dist/.venv/bin/python dist/*.whl
+	dist/.venv/bin/gnn-branching policies
+	dist/.venv/bin/gnn-branching generate set-cover --n 1 --out dist/.models
+	dist/.venv/bin/gnn-branching solve dist/.models/*.lp --policy set-cover
 
 docs: setup
 	$(BIN)/mkdocs build --strict

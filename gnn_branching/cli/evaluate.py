@@ -12,14 +12,13 @@ from rich.console import Console
 from rich.text import Text
 
 from gnn_branching.cli.options import ExecutorName, RayAddress, remote_executor
-from gnn_branching.cli.output import JsonPath, Seed, Workers, write_figures
+from gnn_branching.cli.output import JsonPath, Seed, Workers, results_console, write_figures
 from gnn_branching.contracts import InputError
 from gnn_branching.run_folder import run_folder
 
 if TYPE_CHECKING:
     from gnn_branching.evaluation.evaluate import Evaluation
 
-WIDTH_OF_FILES = 160
 PROGRAMS = ("gnn-branching", "evaluate")
 
 
@@ -140,8 +139,7 @@ def _show(evaluation: Evaluation, folder: Path) -> None:
     """Print what fits a terminal; shout on stderr."""
     from gnn_branching.evaluation.report.tables import to_terminal
 
-    # Not a terminal: a file or a pipe, which no width binds.
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
+    console = results_console()
     for table in evaluation.tables:
         if table.name != "instances":
             console.print(to_terminal(table))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from gnn_branching.durable import write_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDTH_OF_FILES = 160
 
 JsonPath = Annotated[Path | None, Parameter(name="--json", help="Write the figures as flat JSON to this file.")]
 Seed = Annotated[int, Parameter(name="--seed", help="Root of every random stream.")]
@@ -23,3 +29,10 @@ def write_figures(path: Path | None, figures: Mapping[str, object]) -> None:
     """
     if path is not None:
         write_json(path, figures)
+
+
+def results_console() -> Console:
+    """Return where tables are printed: standard output, as wide as the terminal; a file or a pipe binds no width."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES)

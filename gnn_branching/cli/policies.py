@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
-from gnn_branching.cli.output import JsonPath, write_figures
+from gnn_branching.cli.output import JsonPath, results_console, write_figures
 
 if TYPE_CHECKING:
     from gnn_branching.policy.card import PolicyCard
@@ -33,7 +32,7 @@ def policies(*, json: JsonPath = None) -> None:
             ]
             sizes, settings = ", ".join(card.sizes), ", ".join(card.settings)
             table.add_row(name, card.family, sizes, settings, card.candidates, *accuracy, _gain(card))
-        Console().print(table)
+        results_console().print(table)
     rows = [
         {
             "name": name,

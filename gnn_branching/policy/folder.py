@@ -67,7 +67,7 @@ def recipe_file(folder: Path) -> Path:
     """Return the parameter file of a policy's recipe, checked against its card.
 
     Raises:
-        InputError: If the policy has no recipe, or the file is missing or another one.
+        InputError: If the policy has no recipe, or the file is missing, another one, or sets limits or tolerances.
     """
     recipe = read_card(folder).recipe
     if recipe is None:
@@ -75,4 +75,9 @@ def recipe_file(folder: Path) -> Path:
     path = folder / RECIPE_FILE
     if not path.is_file() or sha256(path.read_bytes()).hexdigest() != recipe.sha256:
         raise InputError(f"{path} is missing or is not the one in the card; run gnn-branching tune again")
+    from gnn_branching.solver.settings import inexact_parameters
+
+    inexact = inexact_parameters(path.read_text())
+    if inexact:
+        raise InputError(f"{path} sets {inexact[0]}, which may change what a solve returns; leave that out of a recipe")
     return path

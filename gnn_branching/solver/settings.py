@@ -156,6 +156,28 @@ def file_parameters(file: str | Path) -> dict[str, ParameterValue]:
     return {name: value for name, value in model.getParams().items() if value != stock[name]}
 
 
+EXACT = (
+    "presolving/",
+    "separating/",
+    "heuristics/",
+    "nodeselection/",
+    "propagating/",
+    "conflict/enable",
+    "lp/",
+    "misc/usesymmetry",
+    "constraints/",
+    "cutselection/",
+)
+"""Beginnings of the names of parameters that change how SCIP solves, and not what it returns: no limit, gap or
+tolerance is among them."""
+
+
+def inexact_parameters(text: str) -> list[str]:
+    """Return the parameters that a SCIP parameter file sets, and that may change what a solve returns."""
+    named = (line.partition("=")[0].strip() for line in text.splitlines() if not line.lstrip().startswith("#"))
+    return [name for name in named if name and not name.startswith(EXACT)]
+
+
 FIXED_DURING_SOLVE = ("lp/", "misc/usesymmetry")
 """Beginnings of names that stay as they are once branch and bound runs: to change an LP parameter in a callback crashes
 SCIP 10, and SCIP refuses to switch symmetry handling on."""

@@ -77,19 +77,6 @@ SPACE: Mapping[str, Mapping[str, Changes]] = MappingProxyType(
 
 GUARDED_PRESETS = ("guarded", "verified-top")
 """Ways of using a policy that hand over to SCIP on models of another kind: what a recipe may ask for."""
-EXACT = (
-    "presolving/",
-    "separating/",
-    "heuristics/",
-    "nodeselection/",
-    "propagating/",
-    "conflict/enable",
-    "lp/",
-    "misc/usesymmetry",
-    "constraints/",
-    "cutselection/",
-)
-"""What the names of all parameters that a point sets begin with: no limit, gap or tolerance is among them."""
 
 
 def rules_for(policy: str, *, presets: tuple[str, ...] = GUARDED_PRESETS) -> tuple[str, ...]:

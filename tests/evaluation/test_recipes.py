@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pyscipopt
@@ -182,6 +183,18 @@ def test_a_recipe_that_scip_does_not_know_is_refused(
         load_policy(cooked).apply_recipe(pyscipopt.Model())
     assert main(["solve", model, "--settings", str(recipe)]) == 2
     assert "nosuch" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", ["limits/gap = 0.5", "numerics/feastol = 1e-3", "  randomization/randomseedshift=3"])
+def test_a_recipe_that_may_change_the_answer_is_refused(cooked: Path, line: str) -> None:
+    text = f"{(cooked / RECIPE_FILE).read_text()}{line}\n".encode()
+    (cooked / RECIPE_FILE).write_bytes(text)
+    card = read_card(cooked)
+    assert card.recipe is not None
+    told = replace(card, recipe=replace(card.recipe, sha256=sha256(text).hexdigest()))
+    write_durably(cooked / CARD_FILE, told.to_json().encode())
+    with pytest.raises(InputError, match="which may change what a solve returns"):
+        load_policy(cooked).apply_recipe(pyscipopt.Model())
 
 
 def test_a_recipe_in_python(small_instances: Mapping[str, list[Path]], cooked: Path, plain: Path) -> None:

@@ -19,6 +19,7 @@ from gnn_branching.contracts import (
 )
 from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.solver.settings import (
+    EXACT,
     PRESETS,
     ParameterValue,
     SolveLimits,
@@ -28,7 +29,6 @@ from gnn_branching.solver.settings import (
 )
 from gnn_branching.solver.solve import prepare_solve
 from gnn_branching.tuning.space import (
-    EXACT,
     GUARDED_PRESETS,
     RULE,
     SCIP_DEFAULT,
