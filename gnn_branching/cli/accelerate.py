@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.markdown import Markdown
 
 from gnn_branching.cli.options import ExecutorName, Overrides, RayAddress, remote_executor
-from gnn_branching.cli.output import JsonPath, Workers, write_figures
+from gnn_branching.cli.output import JsonPath, Workers, results_console, write_figures
 from gnn_branching.run_folder import run_folder
 
 
@@ -53,5 +52,5 @@ def accelerate(
         workers=workers or 0,
         overrides=set_ or (),
     )
-    Console().print(Markdown(acceleration.to_markdown(done)))
+    results_console().print(Markdown(acceleration.to_markdown(done)))
     write_figures(json, acceleration.acceleration_figures(done))

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gnn_branching.cli.output import JsonPath, write_figures
+from gnn_branching.cli.output import JsonPath, results_console, write_figures
 from gnn_branching.contracts import InputError
 from gnn_branching.libraries import EXTRAS
 from gnn_branching.provenance import available_cores, collect_provenance
@@ -65,7 +64,7 @@ def doctor(*, json: JsonPath = None) -> int:
     for finding in findings:
         remedy = f"\n→ {finding.remedy}" if finding.remedy else ""
         table.add_row(finding.mark, finding.name, escape(finding.value + remedy))
-    Console().print(table)
+    results_console().print(table)
     n_problems = sum(finding.is_wrong for finding in findings)
     write_figures(json, {finding.name: finding.value for finding in findings} | {"n_problems": n_problems})
     return 3 if n_problems else 0

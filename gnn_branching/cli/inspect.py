@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-
-from gnn_branching.cli.output import JsonPath, write_figures
+from gnn_branching.cli.output import JsonPath, results_console, write_figures
 
 
 def inspect(dataset: str, *, out: Path | None = None, json: JsonPath = None) -> int:
@@ -26,7 +24,7 @@ def inspect(dataset: str, *, out: Path | None = None, json: JsonPath = None) -> 
     from gnn_branching.collection import inspect_dataset, summary_table, write_pictures
 
     summary = inspect_dataset(dataset)
-    Console().print(summary_table(summary))
+    results_console().print(summary_table(summary))
     for problem in summary.all_problems:
         print(problem)
     for picture in write_pictures(summary, out) if out else []:

@@ -1,4 +1,4 @@
-"""What commands share: JSON files."""
+"""What commands share: options, JSON files, and where tables are printed."""
 
 from __future__ import annotations
 
