@@ -26,8 +26,9 @@ import pyscipopt
 
 from benchmarks.instances import write_instance
 from gnn_branching.contracts import SolveFigures
-from gnn_branching.evaluation.solves.guard import GuardedSolve, solving_environment
+from gnn_branching.evaluation.solves.guard import GuardedSolve
 from gnn_branching.evaluation.solves.plan import PolicySpec, ResourceLimits, SolveJob, instance_files
+from gnn_branching.evaluation.solves.process import solving_environment
 from gnn_branching.evaluation.solves.store import dump_job, parse_job
 from gnn_branching.solver.settings import NAMED_SETTINGS
 

@@ -121,9 +121,18 @@ DRIVER = """
 """
 
 
-def solving_processes(tag: str = "gnn_branching.evaluation.solves.child", parent: int | None = None) -> list[int]:
+def solving_processes(parent: int | None = None) -> list[int]:
+    """Return the processes that solve, and not those that only wait to start one."""
+    return [child.pid for child in serving_processes(parent) if _serves(psutil.Process(child.ppid()))]
+
+
+def serving_processes(parent: int | None = None) -> list[psutil.Process]:
     mine = psutil.Process(parent or os.getpid())
-    return [child.pid for child in mine.children(recursive=True) if tag in " ".join(child.cmdline())]
+    return [child for child in mine.children(recursive=True) if _serves(child)]
+
+
+def _serves(process: psutil.Process) -> bool:
+    return "gnn_branching.evaluation.solves.server" in process.cmdline()
 
 
 @pytest.mark.slow
@@ -141,7 +150,7 @@ def test_killed_at_random_moments_it_resumes_to_the_same_rows(tmp_path: Path) ->
         if process.poll() is not None:
             assert process.returncode == 0
             break
-        orphans = solving_processes(parent=process.pid)
+        orphans = [child.pid for child in serving_processes(process.pid)]
         process.send_signal(signal.SIGKILL)
         process.wait()
         n_kills += 1

@@ -143,7 +143,7 @@ def test_from_a_folder_to_a_verdict_however_often_it_is_killed(
     def kill(*_: object) -> None:
         raise KilledError
 
-    job = partial(accelerate, str(models), folder, budget="20m", runner=STEADY, overrides=quick, most_trials=3)
+    job = partial(accelerate, str(models), folder, budget="10m", runner=STEADY, overrides=quick, most_trials=3)
     with pytest.raises(KilledError):
         job(progress=Progress(trial=kill))
     trained = (folder.policy / "card.json").stat().st_mtime_ns

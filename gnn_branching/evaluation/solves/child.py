@@ -1,9 +1,8 @@
-"""The solving process: one job in, one report out, nothing shared with the process that started it."""
+"""The solving process: one job in, one report out, nothing kept for the next."""
 
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +20,7 @@ SolveFunction = Callable[[SolveJob], SolveFigures]
 
 
 def main(arguments: list[str]) -> int:
-    """Run ``child JOB_FILE REPORT_FILE MODULE:FUNCTION PARENT_PID``.
+    """Do a job: the arguments are ``JOB_FILE, REPORT_FILE, MODULE:FUNCTION, PARENT_PID``.
 
     Whatever happens short of the process's death ends up in the report: the exit code carries no meaning.
     """
@@ -52,7 +51,3 @@ def _solve(function: SolveFunction, job: SolveJob) -> ChildReport:
     except Exception as error:  # a row must tell why, whatever it was
         message = " ".join(str(error).split())
         return ChildReport(figures=None, failure=f"{type(error).__name__}: {message}", versions=versions)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import select
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -16,8 +12,9 @@ import psutil
 
 from gnn_branching.contracts import SolveRecord, SolveStatus
 from gnn_branching.evaluation.solves.plan import SolveJob, make_row
+from gnn_branching.evaluation.solves.process import SolvingProcess
 from gnn_branching.evaluation.solves.store import ChildReport, dump_job, parse_report
-from gnn_branching.execution.process import ending, worker_environment
+from gnn_branching.execution.process import ending
 
 SCIP_SOLVER = "gnn_branching.evaluation.solves.solving:solve_job"
 """What solves in earnest; tests put hand-made functions in its place."""
@@ -65,30 +62,18 @@ class GuardedSolve:
             return _record(job, end=end, report=report, last_words=_tail(folder / "output.txt"))
 
     def _run(self, job: SolveJob, folder: Path) -> _Ending:
-        command = [sys.executable, "-m", "gnn_branching.evaluation.solves.child"]
-        arguments = [str(folder / "job.json"), str(folder / "report.json"), self.target, str(os.getpid())]
-        with (folder / "output.txt").open("wb") as output:
-            process = subprocess.Popen(
-                [*command, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=solving_environment(),
-                start_new_session=True,
-            )
-            try:
-                return self._watch(process, job)
-            finally:
-                _kill(process)
+        files = (folder / name for name in ("output.txt", "job.json", "report.json"))
+        with SolvingProcess(*map(str, files), self.target) as process:
+            return self._watch(process, job)
 
-    def _watch(self, process: subprocess.Popen[bytes], job: SolveJob) -> _Ending:
+    def _watch(self, process: SolvingProcess, job: SolveJob) -> _Ending:
         """Wait for the end; wake ten times a second, which costs the solve next to nothing."""
         limits = job.limits
         deadline_seconds = self.start_allowance_seconds + OVERRUN_FACTOR * limits.time_limit_seconds
         start = time.monotonic()
         observed = psutil.Process(process.pid)
         while True:
-            code = _exit_code_within(process, POLL_SECONDS)
+            code = process.exit_code_within(POLL_SECONDS)
             if code is not None:
                 return _Ending(SolveStatus.CRASHED, ending(code))
             if self.stop is not None and self.stop.is_set():
@@ -99,22 +84,6 @@ class GuardedSolve:
             if resident_mib > limits.memory_limit_mib:
                 used = f"{resident_mib:.0f} of {limits.memory_limit_mib} MiB"
                 return _Ending(SolveStatus.KILLED_MEMORY, f"killed: {used} resident")
-
-
-def _exit_code_within(process: subprocess.Popen[bytes], seconds: float) -> int | None:
-    """Wait for a process's end, in one sleep where the system can (``Popen.wait`` wakes eight times as often)."""
-    if not hasattr(os, "pidfd_open"):
-        try:
-            return process.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            return None
-    if process.poll() is None:
-        descriptor = os.pidfd_open(process.pid)
-        try:
-            select.select([descriptor], [], [], seconds)
-        finally:
-            os.close(descriptor)
-    return process.poll()
 
 
 def _record(job: SolveJob, *, end: _Ending, report: ChildReport | None, last_words: str) -> SolveRecord:
@@ -133,22 +102,11 @@ def _record(job: SolveJob, *, end: _Ending, report: ChildReport | None, last_wor
     return make_row(job, status, figures=figures, detail=detail[:MAX_DETAIL_CHARACTERS], versions=versions)
 
 
-def solving_environment() -> dict[str, str]:
-    """Return the environment of a solve: this one, with what every process at work is given."""
-    return {**os.environ, **worker_environment(), "PYTHONHASHSEED": "0"}
-
-
 def _resident_mib(process: psutil.Process) -> float:
     try:
         return float(process.memory_info().rss) / 2**20
     except psutil.Error:
         return 0.0
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.kill()
-        process.wait()
 
 
 def _tail(path: Path) -> str:
