@@ -103,6 +103,9 @@ def draw(curves: Sequence[Curve], path: Path) -> None:
     axes.set_yscale("log")
     axes.set_xlabel("minutes of one core")
     axes.set_ylabel("best time / time at the start")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
     axes.grid(visible=True, which="both", alpha=0.25)
     axes.legend(frameon=False)
     figure.savefig(path)
