@@ -177,7 +177,7 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
     def _hand_over(self, reason: str) -> CallbackResult:
         is_foreign = reason == "guard-input" or (self._blocked and self._settings.guard)
         if is_foreign and self._leave_recipe():
-            reason = "guard-recipe"
+            return self._hand_over("guard-recipe")
         self._fallbacks[reason] += 1
         self.last_score = nan
         return {"result": pyscipopt.SCIP_RESULT.DIDNOTRUN}
