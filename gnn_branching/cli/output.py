@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 WIDTH_OF_FILES = 160
+"""Columns of what is not printed to a terminal."""
 
 JsonPath = Annotated[Path | None, Parameter(name="--json", help="Write the figures as flat JSON to this file.")]
 Seed = Annotated[int, Parameter(name="--seed", help="Root of every random stream.")]

@@ -54,9 +54,8 @@ class SolvingProcess:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
             self._code = self._server.exit_code_within(None)
-        if self._server.is_alive:
-            with _lock:
-                _idle.append(self._server)
+        with _lock:
+            _idle.append(self._server)
 
 
 class _Server:
@@ -109,8 +108,9 @@ def _take_server() -> _Server:
     """Return an idle server that has this process's environment and folder, or a new one."""
     environment, folder = solving_environment(), Path.cwd()
     with _lock:
+        _idle[:] = [server for server in _idle if server.is_alive]
         for server in _idle:
-            if (server.environment, server.folder) == (environment, folder) and server.is_alive:
+            if (server.environment, server.folder) == (environment, folder):
                 _idle.remove(server)
                 return server
     return _Server(environment)
