@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -23,6 +23,7 @@ PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Aggregation = Literal["sum", "sqrt", "mean"]
 Graph = Literal["lp", "subproblem"]
 Search = Literal["none", "head"]
+NamedSettings = Literal["paper", "default"]
 DEGREE_POWER: Mapping[Aggregation, float] = MappingProxyType({"sum": 0.0, "sqrt": 0.5, "mean": 1.0})
 """The sum of messages is divided by this power of their number."""
 CORE_SEARCH_FEATURES = (
@@ -101,7 +102,7 @@ class CollectionConfig:
         candidates: The candidate set the expert scores, and the rule will branch on.
         expert_probability: Probability of asking, and following, the expert at a tree node.
         exploration: Who branches otherwise: ``pscost``, or a policy's name or folder (DAgger).
-        settings: Named SCIP settings.
+        settings: SCIP's settings: ``paper``, ``default``, or a SCIP parameter file such as a policy's ``recipe.set``.
         search_features: Whether to store what the search has learned of each candidate, such as pseudocosts.
         schema: Name of the schema of what is stored: the package's, or one of your own that is registered.
         khalil_features: Whether to store the features of the published baselines too (slow); on whenever
@@ -118,7 +119,7 @@ class CollectionConfig:
     candidates: CandidateSet = CandidateSet.LP
     expert_probability: Annotated[float, Field(gt=0, le=1)] = 0.05
     exploration: str = "pscost"
-    settings: Literal["paper", "default"] = "paper"
+    settings: NamedSettings | str = "paper"
     search_features: bool = True
     schema: str = SEARCH_SCHEMA
     khalil_features: bool = False
@@ -126,6 +127,12 @@ class CollectionConfig:
     n_samples_per_episode: Count = 0
     node_limit: Count = 0
     time_limit_seconds: PositiveFloat = 3600.0
+
+    def __post_init__(self) -> None:
+        """Refuse settings that are neither known by name nor a parameter file."""
+        if self.settings not in get_args(NamedSettings) and not self.settings.endswith(".set"):
+            names = ", ".join(get_args(NamedSettings))
+            raise ValueError(f"settings {self.settings!r} are neither {names}, nor a parameter file (.set)")
 
 
 @dataclass(config=STRICT, frozen=True, slots=True, kw_only=True)
@@ -344,6 +351,8 @@ def _explain(error: ValidationError) -> str:
         hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
         kind = "section" if isinstance(problem.get("input"), dict) else "key"
         return f"unknown {kind} {where!r}; {hint}"
+    if problem["type"] == "value_error":
+        return f"{where}: {problem['ctx']['error']}"
     message = problem["msg"][0].lower() + problem["msg"][1:]
     return f"{where} = {problem.get('input')!r}: {message}"
 

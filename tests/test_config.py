@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gnn_branching.config import ExperimentConfig, load_config, parse_config, to_mapping
+from gnn_branching.config import ExperimentConfig, load_config, parse_config, parse_overrides, to_mapping
 from gnn_branching.contracts import InputError
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.toml"))
@@ -64,6 +64,12 @@ def test_overrides(tmp_path: Path) -> None:
         load_config(path, ["training.batch=3"])
     with pytest.raises(InputError, match=r"none.toml does not exist; start from one in configs/"):
         load_config(tmp_path / "none.toml")
+
+
+def test_settings_are_known_by_name_or_a_file() -> None:
+    assert parse_overrides(["collection.settings=mine/recipe.set"]).collection.settings == "mine/recipe.set"
+    with pytest.raises(InputError, match=r"^--set: collection: settings 'papr' are neither paper, default, nor a"):
+        parse_overrides(["collection.settings=papr"])
 
 
 def test_files_of_earlier_versions_stay_readable() -> None:

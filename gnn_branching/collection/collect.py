@@ -11,7 +11,6 @@ from pathlib import Path
 from gnn_branching.collection.job import EpisodeJob, LoadPolicy, Sampler, collect_episode, make_job, sample_with_scip
 from gnn_branching.collection.ledger import CollectionProgress, SetAside, SplitLedger
 from gnn_branching.collection.recipe import (
-    ECOLE,
     begun_recipe,
     choose_labeller,
     known_description,
@@ -23,6 +22,7 @@ from gnn_branching.contracts import BarrenError, InputError
 from gnn_branching.durable import exclusive, remove_partial_files
 from gnn_branching.execution.protocol import Executor
 from gnn_branching.instances import InstanceSplits
+from gnn_branching.instances.generators import ECOLE
 from gnn_branching.provenance import collect_provenance
 from gnn_branching.shards import DatasetDescription, read_description, write_description
 from gnn_branching.shards.description import SPLITS

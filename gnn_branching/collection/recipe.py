@@ -9,12 +9,13 @@ from pathlib import Path
 from gnn_branching.config import CollectionConfig, ExperimentConfig, as_of_now, to_mapping
 from gnn_branching.contracts import InputError, InstanceFile
 from gnn_branching.instances import InstanceSplits
+from gnn_branching.instances.generators import ECOLE
 from gnn_branching.provenance import collect_provenance, file_sha256
 from gnn_branching.shards import DatasetDescription
 from gnn_branching.shards.description import DESCRIPTION_NAME, SPLITS, parse_description
 
-ECOLE, SCIP = "ecole", "scip"
-"""Who may label; a recipe's ``labelled_by`` has the version behind it. Their scores are the same."""
+SCIP = "scip"
+"""Who labels where Ecole does not; a recipe's ``labelled_by`` has the version behind it. Their scores are the same."""
 
 
 def make_recipe(config: ExperimentConfig, instances: InstanceSplits, labelled_by: str) -> dict[str, object]:
@@ -31,7 +32,9 @@ def make_recipe(config: ExperimentConfig, instances: InstanceSplits, labelled_by
         "generated_by": ", ".join(sorted(generators - {""})),
         "versions": {"pyscipopt": collect_provenance().packages.get("pyscipopt", "")},
     }
-    policy = Path(config.collection.exploration)
+    settings, policy = Path(config.collection.settings), Path(config.collection.exploration)
+    if settings.is_file():
+        recipe["settings_sha256"] = file_sha256(settings)
     if policy.is_dir():
         recipe["exploration_sha256"] = {
             str(path.relative_to(policy)): file_sha256(path) for path in sorted(policy.rglob("*")) if path.is_file()

@@ -55,7 +55,10 @@ def collect(
     from gnn_branching.config import SCIP_RULES
     from gnn_branching.instances import list_instances, prepare_splits
     from gnn_branching.instances.kinship import check_kinship
+    from gnn_branching.solver.settings import NAMED_SETTINGS, file_parameters
 
+    if config.collection.settings not in NAMED_SETTINGS:
+        file_parameters(config.collection.settings)
     if notice := labelling_notice(config, folder):
         print(notice, file=sys.stderr)
     executor = executor or collection_executor(folder=folder)

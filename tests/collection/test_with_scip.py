@@ -12,7 +12,15 @@ import pytest
 
 from gnn_branching.collection import collect_dataset, inspect_dataset
 from gnn_branching.config import CollectionConfig, ExperimentConfig
-from gnn_branching.contracts import FEATURE_SCHEMA, BranchingState, CandidateSet, FloatArray, InstanceFile, Policy
+from gnn_branching.contracts import (
+    FEATURE_SCHEMA,
+    BranchingState,
+    CandidateSet,
+    FloatArray,
+    InputError,
+    InstanceFile,
+    Policy,
+)
 from gnn_branching.execution import LocalExecutor
 from gnn_branching.feature_schema import N_KHALIL_FEATURES, VARIABLE_FEATURES
 from gnn_branching.instances import InstanceSplits
@@ -97,6 +105,22 @@ def test_a_policy_explores(instances: InstanceSplits, tmp_path: Path) -> None:
     assert (
         contents(tmp_path / "p")["train/episode-000000.arrow"] != contents(tmp_path / "s")["train/episode-000000.arrow"]
     )
+
+
+def test_samples_are_taken_under_a_parameter_file(instances: InstanceSplits, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.set"
+
+    def shard(name: str, settings: str) -> bytes:
+        config = replace(CONFIG, collection=replace(CONFIG.collection, settings=settings))
+        collect_dataset(config, instances, tmp_path / name, LocalExecutor(workers=2))
+        return contents(tmp_path / name)["train/episode-000000.arrow"]
+
+    recipe.write_text("separating/maxrounds = 0\npresolving/maxrestarts = 0\nrandomization/permutevars = TRUE\n")
+    assert shard("file", str(recipe)) == shard("paper", "paper")
+    recipe.write_text("")
+    with pytest.raises(InputError, match="settings_sha256"):
+        shard("file", str(recipe))
+    assert shard("stock", str(recipe)) != shard("paper", "paper")
 
 
 def test_pseudo_candidates_and_khalil_features_are_kept(instances: InstanceSplits, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_rule_of_scip_has_its_settings_in_the_run(models: Path, tmp_path: Path
 def test_from_a_folder_to_a_verdict_however_often_it_is_killed(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gnn_branching.pipeline.budget.MOST_TRAIN_SAMPLES", 60)
+    monkeypatch.setattr("gnn_branching.pipeline.budget.MOST_TRAIN_SAMPLES", 30)
     folder = RunFolder(path=tmp_path / "run")
     quick = ["collection.expert_probability=0.5", "training.n_epochs=2", "model.hidden_size=16"]
 
