@@ -52,6 +52,12 @@ WAYS: dict[str, tuple[str, ...]] = {
     "50 LP iterations a child": ("collection.strong_branching_iteration_limit=50",),
     "10 LP iterations a child": ("collection.strong_branching_iteration_limit=10",),
     "SCIP's default settings": ("collection.settings=default",),
+    "its recipe": ("collection.settings=gnn_branching/policy/shipped/{family}/recipe.set",),
+    "its recipe, p = 0.2, at most 40": (
+        "collection.settings=gnn_branching/policy/shipped/{family}/recipe.set",
+        "collection.expert_probability=0.2",
+        "collection.n_samples_per_episode=40",
+    ),
     "a policy explores": ("collection.exploration={family}",),
     "one child at a time, p = 0.2": ("collection.expert_probability=0.2",),
     "one child at a time, p = 1": ("collection.expert_probability=1",),
