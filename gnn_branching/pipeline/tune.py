@@ -23,7 +23,7 @@ from gnn_branching.policy.card import Recipe, Verdict
 from gnn_branching.provenance import collect_provenance
 from gnn_branching.run_folder import RunFolder, run_folder
 from gnn_branching.tuning.search import LEAST_PAIRS, Found, Search, Trial, differences
-from gnn_branching.tuning.space import GUARDED_PRESETS, RULE, Point, is_policy, point, rules_for
+from gnn_branching.tuning.space import GUARDED_PRESETS, RULE, SPACE, Point, is_policy, point, rules_for
 
 if TYPE_CHECKING:
     from gnn_branching.evaluation.solves.plan import PolicySpec, ResourceLimits
@@ -333,7 +333,7 @@ def tuning_figures(found: Found, untouched: Verdict, start: Verdict, *, kept: bo
 
 
 def _starts(rule: str, card: PolicyCard | None) -> tuple[Point, ...]:
-    """Return the points to try first: what the policy was trained under, then what is known to help."""
+    """Return the points to try first: what the policy was trained under, its recipe, then what is known to help."""
     trained_under_paper = card is not None and card.settings == ("paper",)
     first = point(restarts="0", cut_rounds="0") if trained_under_paper else point()
     options: list[dict[str, str]] = [
@@ -347,10 +347,18 @@ def _starts(rule: str, card: PolicyCard | None) -> tuple[Point, ...]:
     ]
     if card is not None:
         others = [preset for preset in GUARDED_PRESETS if preset != rule]
-        options[1:1] = [{**options[0], RULE: preset} for preset in others]
+        options[1:1] = [*_recipe_point(card), *({**options[0], RULE: preset} for preset in others)]
         options += [{RULE: preset, **point(heuristics="fast", separating="off")} for preset in others]
     unique: list[Point] = []
     for found in options:
         if found not in unique:
             unique.append(found)
     return tuple(unique)
+
+
+def _recipe_point(card: PolicyCard) -> list[dict[str, str]]:
+    """Return where the last search for a policy ended; nothing if there was none, or in another space."""
+    recipe = card.recipe
+    if recipe is None or any(option not in SPACE.get(name, ()) for name, option in recipe.options.items()):
+        return []
+    return [{RULE: recipe.rule, **point(**recipe.options)}]

@@ -23,12 +23,14 @@ from gnn_branching.evaluation.solves.runner import RunnerOptions
 from gnn_branching.pipeline.accelerate import Progress, accelerate, choose_best
 from gnn_branching.pipeline.acceleration import Line, acceleration_figures, sentence, to_markdown
 from gnn_branching.pipeline.pools import pools_for
-from gnn_branching.pipeline.tune import tune
+from gnn_branching.pipeline.tune import _starts, tune
 from gnn_branching.policy.card import Outcome, Verdict, read_card
 from gnn_branching.policy.folder import recipe_file
 from gnn_branching.policy.load import find_folder
 from gnn_branching.run_folder import RunFolder
 from gnn_branching.solver.ecole_module import write_generated
+from gnn_branching.tuning.search import differences
+from gnn_branching.tuning.space import RULE
 
 SMALL = {"n_rows": 150, "n_cols": 300, "density": 0.06, "max_coef": 100}
 N_MODELS = 12
@@ -88,6 +90,16 @@ def test_a_recipe_is_found_proven_and_kept(models: Path, policy: Path, tmp_path:
     page = tuning._repr_html_()
     assert f"Recipe: {tuning.recipe.rule}; " in page
     assert '<td style="text-align: left">untouched SCIP</td><td style="text-align: left">0.40' in page
+
+
+def test_a_search_goes_on_from_the_recipe_that_there_is(policy: Path) -> None:
+    card = read_card(policy)
+    assert card.recipe is not None
+    first, second = _starts("guarded", card)[:2]
+    assert (first[RULE], differences(first)) == ("guarded", {"restarts": "0", "cut rounds": "0"})
+    assert (second[RULE], differences(second)) == (card.recipe.rule, card.recipe.options)
+    elsewhere = replace(card, recipe=replace(card.recipe, options={"branching on constraints": "off"}))
+    assert second not in _starts("guarded", elsewhere)
 
 
 def line(name: str, outcome: Outcome, ratio: float, by_settings: Outcome | None = None) -> Line:
