@@ -20,7 +20,7 @@ from gnn_branching.contracts import (
 )
 from gnn_branching.dataset.ranges import FeatureRange
 from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
-from gnn_branching.policy import load_policy
+from gnn_branching.policy import list_policies, load_policy
 from gnn_branching.solver.candidates import Candidates, pseudocost_scores
 from gnn_branching.solver.features import FeatureExtractor
 from gnn_branching.solver.guard import (
@@ -210,7 +210,7 @@ def test_a_policy_that_chooses_badly_hands_over_and_the_optimum_stays(
     assert reasons == {"guard-gain"}
 
 
-@pytest.mark.parametrize("name", ["set-cover", "combinatorial-auction"])
+@pytest.mark.parametrize("name", list_policies())
 def test_shipped_policies_know_their_ranges(name: str) -> None:
     ranges = load_policy(name).ranges
     assert ranges is not None
