@@ -7,6 +7,7 @@ import pytest
 
 from gnn_branching.config import ExperimentConfig, ModelConfig, to_mapping
 from gnn_branching.contracts import FEATURE_SCHEMA, CandidateSet, InputError, Policy
+from gnn_branching.feature_schema import made_up_state
 from gnn_branching.policy import list_policies, load_policy
 from gnn_branching.policy.card import CARD_FILE, WEIGHTS_FILE, read_card
 from gnn_branching.policy.gcnn import load_network
@@ -105,7 +106,7 @@ def test_shipped_policies_load_and_are_small() -> None:
     for name, card in list_policies().items():
         policy = load_policy(name)
         assert policy.name == name
-        assert np.isfinite(policy.scores(make_state())).all()
+        assert np.isfinite(policy.scores(made_up_state(card.feature_schema))).all()
         assert card.metrics
         assert card.settings
 
