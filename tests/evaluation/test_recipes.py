@@ -54,6 +54,7 @@ def test_names_of_competitors(plain: Path, cooked: Path) -> None:
     assert parse_policy(f"mine={plain}@plain@recipe={cooked / RECIPE_FILE}").preset == "plain"
     assert parse_policy("highs") == PolicySpec(name="highs")
     assert other.fingerprint != parse_policy("relpscost").fingerprint
+    assert parse_policy(str(plain)).fingerprint == parse_policy(str(cooked)).fingerprint  # a recipe is no other policy
     for text, complaint in (
         (f"{plain}@recipe", "has no recipe; make one with gnn-branching tune"),
         ("relpscost@recipe", "relpscost has no recipe of its own"),

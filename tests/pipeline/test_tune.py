@@ -185,7 +185,9 @@ def test_from_a_folder_to_a_verdict_however_often_it_is_killed(
     figures = acceleration_figures(done)
     assert figures["verdict"] == "faster"
     assert figures["time_ratio"] == pytest.approx(4 / 10)
+    rows = sorted(folder.path.rglob("rows/*.json"))
     assert job().best == done.best
+    assert sorted(folder.path.rglob("rows/*.json")) == rows  # nothing is solved again
 
 
 def test_models_that_are_solved_at_once(small_instances: Mapping[str, list[Path]], tmp_path: Path) -> None:

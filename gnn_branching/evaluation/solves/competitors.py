@@ -11,7 +11,7 @@ from gnn_branching.config import DEFAULT_PRESET, EXPERT, SCIP_RULES
 from gnn_branching.contracts import InputError
 from gnn_branching.evaluation.solves.plan import HIGHS, PolicySpec
 from gnn_branching.policy import list_policies
-from gnn_branching.policy.card import read_card
+from gnn_branching.policy.card import CARD_FILE, read_card
 from gnn_branching.policy.folder import recipe_file
 from gnn_branching.policy.load import HUB_PREFIX, find_folder
 from gnn_branching.provenance import file_sha256
@@ -172,5 +172,18 @@ def _folder_hash(folder: Path) -> str:
     files = sorted(path for pattern in ("*.safetensors", "*.json") for path in folder.glob(pattern))
     if not files:
         raise InputError(f"folder {folder} holds no policy (no .safetensors, no card); train one with train-policy")
-    text = "".join(f"{path.name}:{file_sha256(path)}\n" for path in files)
+    text = "".join(f"{path.name}:{_file_hash(path)}\n" for path in files)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _file_hash(path: Path) -> str:
+    """Hash a file; a card without its verdict and recipe, which do not change what a policy does."""
+    if path.name != CARD_FILE:
+        return file_sha256(path)
+    try:
+        card = read_card(path.parent)
+    except InputError:  # loading will say what is wrong
+        return file_sha256(path)
+    if card.verdict is None and card.recipe is None:
+        return file_sha256(path)
+    return hashlib.sha256(replace(card, verdict=None, recipe=None).to_json().encode()).hexdigest()
