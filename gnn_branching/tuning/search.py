@@ -128,7 +128,6 @@ class Search:
     on_trial: Callable[[Trial], None] = lambda trial: None
     _spent: float = 0.0
     _clock: float = 0.0
-    _n_solves: int = 0
     _reference: dict[tuple[str, int], SolveRecord] = field(default_factory=dict)
     _proofs: dict[str, SolveRecord] = field(default_factory=dict)
     _n_pairs: int = 0
@@ -158,7 +157,7 @@ class Search:
         best, ratio = self._decide(study)
         trials = tuple(_described(done) for done in study.get_trials(deepcopy=False) if done.values)
         write_json(self.folder / "trials.json", {"trials": [asdict(trial) for trial in trials]})
-        return Found(best=best, ratio=ratio, trials=trials, seconds=self._elapsed(), n_solves=self._n_solves)
+        return Found(best=best, ratio=ratio, trials=trials, seconds=self._elapsed(), n_solves=len(self._store))
 
     def parameter_file(self, point: Point) -> Path:
         """Return the parameter file of a point, named after what is in it; written if need be."""
@@ -167,6 +166,10 @@ class Search:
         if not path.is_file():
             write_durably(path, text.encode())
         return path
+
+    @property
+    def _store(self) -> RowStore:
+        return RowStore(self.folder / "rows")
 
     def _study(self, optuna: Any) -> optuna.Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -321,8 +324,7 @@ class Search:
             SolveJob(instance=instance, policy=self._spec(point[RULE]), settings=settings, seed=seed, limits=own)
             for (instance, seed), own in zip(pairs, each, strict=True)
         ]
-        self._n_solves += len(jobs)
-        return run_plan(jobs, RowStore(self.folder / "rows"), self.runner)
+        return run_plan(jobs, self._store, self.runner)
 
     def _spec(self, rule: str) -> PolicySpec:
         if not is_policy(rule):

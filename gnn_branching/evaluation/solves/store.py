@@ -81,6 +81,10 @@ class RowStore:
         """Whether a job's row is there and whole."""
         return isinstance(job, SolveJob) and self._path(job).is_file()
 
+    def __len__(self) -> int:
+        """Return the number of rows, whatever jobs they are of."""
+        return sum(1 for _ in self._folder.glob("*.json"))
+
     def add(self, job: SolveJob, record: SolveRecord) -> None:
         """Store a row."""
         write_durably(self._path(job), _ROW.dump_json(StoredRow(record=record)))
