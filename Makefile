@@ -42,7 +42,9 @@ endif
 	$(BIN)/gnn-branching doctor
 	@touch $@
 
+# First the shipped policy with its recipe, beside SCIP as it comes; then a policy of one's own.
 demo: setup
+	$(BIN)/evaluate set-cover --family set-cover --size easy --n 3 --seeds 1 --out $(DEMO)/shipped
 	$(BIN)/train-policy configs/demo.toml --out $(DEMO) --no-verdict
 	$(BIN)/evaluate $(DEMO)/policy --family set-cover --size easy --n 8 --seeds 1 --settings paper --out $(DEMO)/evaluation
 	$(BIN)/gnn-branching report $(DEMO)

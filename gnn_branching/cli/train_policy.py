@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gnn_branching.policy.card import Verdict
 
 ADVICE = {
-    "faster": "Use it: gnn-branching solve MODEL --policy FOLDER",
+    "faster": "Use it: gnn-branching solve MODEL --policy {policy}",
     "no-difference": "Neither is clearly faster: more samples, or more instances to compare on, may tell.",
     "slower": "Stay with SCIP: `solve` lets SCIP branch with this policy, unless --force is given.",
 }
@@ -93,7 +93,7 @@ def train_policy(
     judged = training.card.verdict
     if judged is not None:
         print(f"Verdict: {judged}")
-        print(ADVICE[judged.verdict])
+        print(ADVICE[judged.verdict].format(policy=training.policy))
         if judged.about_expert:
             print(f"Expert: {judged.about_expert}")
     elif verdict:
