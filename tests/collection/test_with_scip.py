@@ -111,7 +111,8 @@ def test_samples_are_taken_under_a_parameter_file(instances: InstanceSplits, tmp
     recipe = tmp_path / "recipe.set"
 
     def shard(name: str, settings: str) -> bytes:
-        config = replace(CONFIG, collection=replace(CONFIG.collection, settings=settings))
+        few = replace(CONFIG.collection, n_train_samples=4, n_valid_samples=1, n_test_samples=1, settings=settings)
+        config = replace(CONFIG, collection=few)
         collect_dataset(config, instances, tmp_path / name, LocalExecutor(workers=2))
         return contents(tmp_path / name)["train/episode-000000.arrow"]
 
