@@ -14,8 +14,8 @@ from gnn_branching.cli import main
 from gnn_branching.policy import load_policy
 from gnn_branching.policy.card import read_card
 from gnn_branching.solver.ecole_module import write_generated
+from tests.conftest import SMALL_FAMILIES
 
-SMALL = {"n_rows": 150, "n_cols": 300, "density": 0.06, "max_coef": 100}
 ONE_THREAD = ("--set", "training.n_threads=1")
 EARLIER = Path(__file__).parent / "data" / "earlier"
 """A run of twelve models, whose files are gone, and an evaluation of its policy on two others."""
@@ -33,7 +33,7 @@ def figures(path: Path) -> dict[str, float]:
 def test_a_finished_run_is_finished(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "models").mkdir()
     for seed in range(12):
-        write_generated("SetCover", SMALL, seed, folder / "models" / f"model-{seed:02d}.lp")
+        write_generated(*SMALL_FAMILIES["set-cover"], seed, folder / "models" / f"model-{seed:02d}.lp")
     monkeypatch.chdir(folder)
     run, said = folder / "run", folder / "figures.json"
     weights = (run / "policy" / "model.safetensors").read_bytes()

@@ -31,8 +31,8 @@ from gnn_branching.run_folder import RunFolder
 from gnn_branching.solver.ecole_module import write_generated
 from gnn_branching.tuning.search import differences
 from gnn_branching.tuning.space import RULE
+from tests.conftest import SMALL_FAMILIES
 
-SMALL = {"n_rows": 150, "n_cols": 300, "density": 0.06, "max_coef": 100}
 N_MODELS = 12
 
 
@@ -60,7 +60,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("own") / "models"
     folder.mkdir()
     for seed in range(N_MODELS):
-        write_generated("SetCover", SMALL, seed, folder / f"model-{seed:02d}.lp")
+        write_generated(*SMALL_FAMILIES["set-cover"], seed, folder / f"model-{seed:02d}.lp")
     return folder
 
 
