@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from gnn_branching.contracts import InputError
 from gnn_branching.execution.job import explain
@@ -24,13 +26,18 @@ Result = TypeVar("Result")
 DEFAULT_CHUNK_SIZE = 8
 MINUTES_PER_SLURM_JOB = 24 * 60
 POLL_SECONDS = 0.5
+QUEUE_SECONDS = 15.0
+"""Between two looks at SLURM's queue."""
+N_MISSING = 2
+"""Looks at the queue that miss a SLURM job, after which it is gone; its result may reach the shared folder late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlurmExecutor:
     """Run jobs inside SLURM jobs of one core, each of which works off a few of them with a :class:`LocalExecutor`.
 
-    So a crash ends one job, not its SLURM job. ``folder`` and the files that jobs name must be on a shared file system.
+    So a crash ends one job, not its SLURM job; and what a SLURM job takes along, because it was cancelled, preempted or
+    lost its node, is tried once more. ``folder`` and the files that jobs name must be on a shared file system.
 
     Args:
         folder: For submitit's scripts and logs.
@@ -64,17 +71,31 @@ class SlurmExecutor:
         """
         submitter = self._submitter()
         upcoming = iter(enumerate(payloads))
-        running: list[_Submitted] = []
+        lost: deque[tuple[int, Payload]] = deque()
+        running: list[_Submitted[Payload]] = []
+        asked = time.monotonic()
         try:
             while True:
-                while len(running) < max(self.workers, 1) and (chunk := list(islice(upcoming, self.chunk_size))):
+                while len(running) < max(self.workers, 1):
+                    # What was lost with its SLURM job is tried once more, alone: one of eight may have taken it along.
+                    is_last_try = bool(lost)
+                    chunk = [lost.popleft()] if lost else list(islice(upcoming, self.chunk_size))
+                    if not chunk:
+                        break
                     job = submitter.submit(_run_chunk, self.inner, function, [payload for _, payload in chunk])
-                    running.append(_Submitted(job=job, indices=[index for index, _ in chunk]))
+                    running.append(_Submitted(job=job, chunk=chunk, is_last_try=is_last_try))
                 if not running:
                     return
-                for item in [item for item in running if item.job.done()]:
+                if self.cluster == "slurm" and time.monotonic() > asked + QUEUE_SECONDS:
+                    asked = time.monotonic()
+                    note_missing(running)
+                for item in [item for item in running if item.is_gone or item.job.done()]:
                     running.remove(item)
-                    yield from item.outcomes()
+                    ended: list[JobOutcome[Result]] | None = item.outcomes()
+                    if ended is None:
+                        lost.extend(item.chunk)
+                    else:
+                        yield from ended
                 time.sleep(POLL_SECONDS if running else 0)
         finally:
             for item in running:
@@ -93,25 +114,43 @@ class SlurmExecutor:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class _Submitted:
-    """One SLURM job and the jobs in it."""
+class _Submitted(Generic[Payload]):
+    """One SLURM job, and the jobs in it by their indices."""
 
     job: submitit.Job[list[JobOutcome[object]]]
-    indices: list[int]
+    chunk: list[tuple[int, Payload]]
+    is_last_try: bool
+    n_missing: int = 0
 
-    def outcomes(self) -> Iterator[JobOutcome[Result]]:
-        """Yield how the jobs ended; all failed if their SLURM job did."""
+    @property
+    def is_gone(self) -> bool:
+        """Whether the queue no longer knows the SLURM job, and it left no result."""
+        return self.n_missing >= N_MISSING and not self.job.paths.result_pickle.exists()
+
+    def outcomes(self) -> list[JobOutcome[Result]] | None:
+        """Return how the jobs ended; if their SLURM job failed all did, or None where there is another try."""
         try:
-            outcomes = cast("list[JobOutcome[Result]]", self.job.result())
-            found = {outcome.index: outcome for outcome in outcomes}
+            if self.is_gone:
+                raise RuntimeError("it was killed, or its node failed")  # job.result() would wait for ever
+            found = cast("list[JobOutcome[Result]]", self.job.result())
         except Exception as error:
-            lost = f"SLURM job {self.job.job_id} failed: {explain(error)[-300:]}"
-            found = {
-                position: JobOutcome(index=position, result=None, failure=lost) for position in range(len(self.indices))
-            }
-        for position, index in enumerate(self.indices):
-            outcome = found[position]
-            yield JobOutcome(index=index, result=outcome.result, failure=outcome.failure)
+            if not self.is_last_try:
+                return None
+            failure = f"SLURM job {self.job.job_id} failed, the second for it: {explain(error)[-300:]}"
+            return [JobOutcome(index=index, result=None, failure=failure) for index, _ in self.chunk]
+        return [replace(outcome, index=self.chunk[outcome.index][0]) for outcome in found]
+
+
+def note_missing(running: Sequence[_Submitted[Payload]]) -> None:
+    """Look for the SLURM jobs in SLURM's queue.
+
+    Without accounting (``sacct``), submitit never hears of a job that was killed outright.
+    """
+    queue = subprocess.run(["squeue", "--noheader", "--format=%i"], capture_output=True, text=True, check=False)
+    known = set(queue.stdout.split())
+    for item in running:
+        is_missing = queue.returncode == 0 and item.job.job_id not in known
+        item.n_missing = item.n_missing + 1 if is_missing else 0
 
 
 def _run_chunk(

@@ -40,6 +40,16 @@ def test_payloads_are_asked_for_late(executor: Executor) -> None:
     assert n_done == payloads.n_asked < 40
 
 
+@pytest.mark.slow
+def test_what_is_lost_with_its_slurm_job_is_tried_once_more(tmp_path: Path) -> None:
+    pytest.importorskip("submitit")
+    executor = make_executor("slurm", workers=1, slurm_folder=tmp_path / "slurm", slurm_cluster="local")
+    works = [jobs.TakeAlong(tmp_path / name, times) for name, times in (("a", 0), ("b", 1), ("c", 2))]
+    outcomes = sorted(executor.run(jobs.call, works), key=lambda outcome: outcome.index)
+    assert [outcome.result for outcome in outcomes] == ["done", "done", None]
+    assert "failed, the second for it" in outcomes[2].failure
+
+
 @pytest.mark.parametrize(("name", "module"), [("ray", "ray"), ("slurm", "submitit")])
 def test_what_is_not_installed_is_named(name: str, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
@@ -47,7 +57,8 @@ def test_what_is_not_installed_is_named(name: str, module: str, monkeypatch: pyt
         make_executor(name)
 
 
-def test_a_missing_cluster_is_named(tmp_path: Path) -> None:
+def test_a_missing_cluster_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("submitit")
+    monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="executor 'slurm' cannot be used here"):
         make_executor("slurm", slurm_folder=tmp_path)
