@@ -61,7 +61,10 @@ WAYS: dict[str, tuple[str, ...]] = {
     "a policy explores": ("collection.exploration={family}",),
     "one child at a time, p = 0.2": ("collection.expert_probability=0.2",),
     "one child at a time, p = 1": ("collection.expert_probability=1",),
+    "all unfixed integer variables": ("collection.candidates=pseudo", "collection.n_test_samples=200"),
 }
+ITS_OWN = "all unfixed"
+"""Ways that begin like this are measured on held-out samples of their own, as other candidates are another task."""
 ONE_CHILD = "one child"
 """Ways that begin like this dive: the siblings of every tree node that is reached are cut off."""
 
@@ -165,7 +168,8 @@ def measure(family: str, way: str, out: Path) -> Measured:
     folder = run_folder(family, way, out)
     if not (folder.policy / "card.json").exists():
         train_policy(experiment_of(family, way), folder, datasets=[folder.dataset], verdict_seconds=0)
-    held_out = open_dataset(run_folder(family, REFERENCE, out).dataset, "test")
+    judge = way if way.startswith(ITS_OWN) else REFERENCE
+    held_out = open_dataset(run_folder(family, judge, out).dataset, "test")
     accuracy = policy_accuracy(load_policy(folder.policy), held_out)
     return Measured(
         family=family,
