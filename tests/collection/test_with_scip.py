@@ -97,10 +97,10 @@ def test_an_unreadable_instance_is_set_aside(instances: InstanceSplits, tmp_path
 
 
 def test_a_policy_explores(instances: InstanceSplits, tmp_path: Path) -> None:
-    collection = replace(CONFIG.collection, exploration="most-fractional")
-    config = replace(CONFIG, collection=collection)
+    few = replace(CONFIG.collection, n_train_samples=4, n_valid_samples=1, n_test_samples=1)
+    config = replace(CONFIG, collection=replace(few, exploration="most-fractional"))
     collect_dataset(config, instances, tmp_path / "p", LocalExecutor(workers=2), load_policy=load_toy_policy)
-    collect_dataset(CONFIG, instances, tmp_path / "s", LocalExecutor(workers=2))
+    collect_dataset(replace(CONFIG, collection=few), instances, tmp_path / "s", LocalExecutor(workers=2))
     assert inspect_dataset(tmp_path / "p").all_problems == ()
     assert (
         contents(tmp_path / "p")["train/episode-000000.arrow"] != contents(tmp_path / "s")["train/episode-000000.arrow"]

@@ -145,7 +145,9 @@ def test_a_rule_of_scip_has_its_settings_in_the_run(models: Path, tmp_path: Path
 def test_from_a_folder_to_a_verdict_however_often_it_is_killed(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gnn_branching.pipeline.budget.MOST_TRAIN_SAMPLES", 30)
+    few = {"n_train_samples": 10, "n_valid_samples": 4, "n_test_samples": 2}
+    monkeypatch.setattr("gnn_branching.pipeline.budget.PILOT", few)
+    monkeypatch.setattr("gnn_branching.pipeline.budget.MOST_TRAIN_SAMPLES", 10)
     folder = RunFolder(path=tmp_path / "run")
     quick = ["collection.expert_probability=0.5", "training.n_epochs=2", "model.hidden_size=16"]
 

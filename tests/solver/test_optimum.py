@@ -58,15 +58,15 @@ def assert_same_answer(path: Path, settings: str, policy: FunctionPolicy, rule: 
 
 
 @pytest.mark.parametrize("family", SMALL_FAMILIES)
-@pytest.mark.parametrize("settings", ["paper", "default"])
+@pytest.mark.parametrize(("settings", "half"), [("paper", slice(0, None, 2)), ("default", slice(1, None, 2))])
 def test_on_forty_instances_of_four_families(
-    small_instances: Mapping[str, list[Path]], family: str, settings: str
+    small_instances: Mapping[str, list[Path]], family: str, settings: str, half: slice
 ) -> None:
     policy = FunctionPolicy(function=arbitrary, name="arbitrary")
     n_decisions = 0
-    for path in small_instances[family]:
+    for path in small_instances[family][half]:
         n_decisions += assert_same_answer(path, settings, policy, "plain").rule.n_decisions
-    assert n_decisions > 20
+    assert n_decisions > 5
 
 
 @pytest.mark.parametrize("case", EDGE_CASES)
