@@ -31,7 +31,7 @@ def test_a_killed_process_leaves_no_lock_though_its_child_lives(tmp_path: Path) 
         assert holder.stdout is not None
         child = int(holder.stdout.readline())
         try:
-            with pytest.raises(InputError, match="another job is running in .*; wait for it") as refused:
+            with pytest.raises(InputError, match=r"another job is running in .*; wait for it") as refused:
                 lock(tmp_path)
             assert "\n" not in str(refused.value)
             holder.kill()
