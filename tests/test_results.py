@@ -8,6 +8,7 @@ import pytest
 
 from gnn_branching.contracts import InputError
 from gnn_branching.evaluation.report.write import write_report
+from scripts import results
 from scripts.results import BLOCK, DOCUMENTS, experiments, read_experiment, rendered
 
 KNOWN = experiments()
@@ -40,6 +41,30 @@ def test_documents_say_where_rows_are_not_kept() -> None:
     text = "\n".join(document.read_text() for document in DOCUMENTS.glob("*.md"))
     for name in ("learning-rate", "forecast", "cluster", "ways"):
         assert KNOWN[name].is_kept or f"`python -m scripts.results {name}` makes them" in text
+
+
+def test_running_keeps_the_rows_and_writes_the_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "ROOT", tmp_path)
+    monkeypatch.setattr(results, "DOCUMENTS", tmp_path)
+    (tmp_path / "make.py").write_text(
+        "import json, pathlib, sys\n"
+        "out = pathlib.Path(sys.argv[1])\n"
+        "out.mkdir(parents=True)\n"
+        "(out / 'figures.json').write_text(json.dumps({'speedup': 2.5}))\n"
+    )
+    (tmp_path / "fast.toml").write_text(
+        'question = "?"\n'
+        '[[run]]\nrows = "fast/here"\ncommands = ["python make.py {out}"]\n'
+        '[[table]]\nname = "figures"\nby = "scripts.results:figures"\ntitle = "Speed"\n'
+    )
+    document = tmp_path / "fast.md"
+    document.write_text("<!-- results fast figures -->\n\n<!-- end results -->\n")
+    experiment = read_experiment(tmp_path / "fast.toml")
+    assert experiment.blocks().keys() == {"commands"}
+    experiment.make_rows()
+    results.write_documents(experiment)
+    assert (tmp_path / "fast" / "here" / "figures.json").is_file()
+    assert "| speedup | 2.50 |" in document.read_text()
 
 
 def test_a_declaration_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
