@@ -24,7 +24,7 @@ from gnn_branching.execution.protocol import Executor
 from gnn_branching.instances import InstanceSplits
 from gnn_branching.instances.generators import ECOLE
 from gnn_branching.provenance import collect_provenance
-from gnn_branching.shards import DatasetDescription, read_description, write_description
+from gnn_branching.shards import DatasetDescription, write_description
 from gnn_branching.shards.description import SPLITS
 
 MOST_EPISODES = 10**6
@@ -95,7 +95,7 @@ def collect_dataset(
             ledger.drop_after(max(found.n_episodes, before.n_episodes if before else 0))
             description = replace(description, splits={**description.splits, split: found})
             write_description(dataset, description)
-    return read_description(dataset)
+    return description
 
 
 def collect_split(
