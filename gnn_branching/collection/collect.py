@@ -68,8 +68,9 @@ def collect_dataset(
         InputError: If the folder holds another dataset, or one that Ecole labelled where there is no Ecole; if the disk
             is full, or episodes give no samples.
     """
-    labelled_by = choose_labeller(config.collection, dataset)
-    config = _as_begun(config, begun_recipe(dataset))
+    begun = begun_recipe(dataset)
+    labelled_by = choose_labeller(config.collection, dataset, begun)
+    config = _as_begun(config, begun)
     wanted = config.collection
     counts = dict(zip(SPLITS, (wanted.n_train_samples, wanted.n_valid_samples, wanted.n_test_samples), strict=True))
     with exclusive(dataset, work="process is collecting into"):
