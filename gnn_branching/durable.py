@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -77,17 +76,18 @@ def exclusive(folder: Path, *, work: str) -> Iterator[None]:
     Raises:
         InputError: If another process holds the lock, or the folder cannot be written to.
     """
+    # Here, not above: of the commands, only those that lock a folder pay for the import.
+    from filelock import FileLock, Timeout
+
     path = folder / ".lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        stream = path.open("w")
+        lock = FileLock(path, blocking=False).acquire()
+    except Timeout:
+        raise InputError(f"another {work} {folder}; wait for it or choose another") from None
     except OSError as error:
         raise explain_write_error(path, error) from None
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"another {work} {folder}; wait for it or choose another") from None
+    with lock:
         yield
 
 

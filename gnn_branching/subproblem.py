@@ -11,12 +11,21 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-from numba import types
 
-from gnn_branching.compilation import kernel
+from gnn_branching.compilation import (
+    FixedIntegers,
+    FixedRealMatrix,
+    FixedReals,
+    FixedShorts,
+    Integers,
+    RealMatrix,
+    Reals,
+    Shorts,
+    kernel,
+)
 from gnn_branching.config import Graph, ModelConfig, Search
-from gnn_branching.contracts import BranchingState, FloatArray, IndexArray, InputError
-from gnn_branching.edges import Edges, ShortIndexArray, read_only
+from gnn_branching.contracts import BranchingState, InputError
+from gnn_branching.edges import Edges, read_only
 from gnn_branching.feature_schema import (
     GRAPH,
     ROW_FEATURES,
@@ -41,12 +50,6 @@ _REDUCED_COST = VARIABLE_FEATURES.index("normed_reduced_cost")
 _VALUE = VARIABLE_FEATURES.index("solution_value")
 _AT_LOWER = VARIABLE_FEATURES.index("is_solution_at_lower_bound")
 _AT_UPPER = VARIABLE_FEATURES.index("is_solution_at_upper_bound")
-
-_MATRIX = types.Array(types.float64, 2, "C", readonly=True)
-_VECTOR = types.Array(types.float64, 1, "C", readonly=True)
-_INDEX = types.Array(types.int64, 1, "C", readonly=True)
-_SHORTS = types.Array(types.int32, 1, "C", readonly=True)
-_NUMBERS, _FLOATS, _TABLE = types.int64[::1], types.float64[::1], types.float64[:, ::1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,14 +169,14 @@ def _has_subproblem(name: str, n_row_features: int, n_variable_features: int) ->
     return fits and all(feature.in_subproblem is InSubproblem.KEPT for feature in more)
 
 
-@kernel(types.boolean(_INDEX, _SHORTS, _VECTOR, _NUMBERS, types.int32[::1], _FLOATS), nogil=True)
+@kernel(nogil=True)
 def _transpose(
-    indptr: IndexArray,
-    indices: ShortIndexArray,
-    values: FloatArray,
-    offsets: IndexArray,
-    rows: ShortIndexArray,
-    sorted_values: FloatArray,
+    indptr: FixedIntegers,
+    indices: FixedShorts,
+    values: FixedReals,
+    offsets: Integers,
+    rows: Shorts,
+    sorted_values: Reals,
 ) -> bool:
     """Write the edges by variable, given zero ``offsets``; return whether all of them are between vertices."""
     n_rows, n_variables, n_outside = indptr.size - 1, offsets.size - 1, 0
@@ -197,8 +200,8 @@ def _transpose(
     return True
 
 
-@kernel(types.int64(_MATRIX, _INDEX, _NUMBERS), nogil=True)
-def _choose_variables(variables: FloatArray, candidates: IndexArray, place: IndexArray) -> int:
+@kernel(nogil=True)
+def _choose_variables(variables: FixedRealMatrix, candidates: FixedIntegers, place: Integers) -> int:
     """Write every variable's new number, -1 for a fixed one; return how many stay, -1 if a candidate is none."""
     for j in range(variables.shape[0]):
         place[j] = -1 if variables[j, _AT_LOWER] != 0.0 and variables[j, _AT_UPPER] != 0.0 else 0
@@ -214,16 +217,16 @@ def _choose_variables(variables: FloatArray, candidates: IndexArray, place: Inde
     return n_variables
 
 
-@kernel(types.int64(_MATRIX, _INDEX, _INDEX, _SHORTS, _VECTOR, _FLOATS, _NUMBERS, _FLOATS), nogil=True)
+@kernel(nogil=True)
 def _choose_rows(
-    variables: FloatArray,
-    place: IndexArray,
-    offsets: IndexArray,
-    edge_rows: ShortIndexArray,
-    edge_values: FloatArray,
-    bias: FloatArray,
-    starts: IndexArray,
-    row_scale: FloatArray,
+    variables: FixedRealMatrix,
+    place: FixedIntegers,
+    offsets: FixedIntegers,
+    edge_rows: FixedShorts,
+    edge_values: FixedReals,
+    bias: Reals,
+    starts: Integers,
+    row_scale: Reals,
 ) -> int:
     """Write what is left of the biases, where each row's edges will start, and what scales it; return the rows left."""
     highest = np.zeros(bias.size)
@@ -235,8 +238,9 @@ def _choose_rows(
                 row, coefficient = edge_rows[edge], edge_values[edge]
                 starts[row + 1] += 1
                 row_scale[row] += coefficient * coefficient
+                # The most that the row's left-hand side can still become; unbounded with a variable that is not binary.
                 highest[row] += max(coefficient, 0.0) if is_binary else np.inf
-        elif value != 0.0:
+        elif value != 0.0:  # a fixed variable goes to the right-hand side
             for edge in range(offsets[j], offsets[j + 1]):
                 bias[edge_rows[edge]] -= edge_values[edge] * value
     n_rows = 0
@@ -246,12 +250,13 @@ def _choose_rows(
         else:
             starts[row + 1] = 0
         starts[row + 1] += starts[row]
+        # The norm of what is left of the row: coefficients and bias are divided by it, as in a whole LP.
         row_scale[row] = 1.0 / np.sqrt(row_scale[row]) if row_scale[row] > 0.0 else 1.0
     return n_rows
 
 
-@kernel(types.float64(_MATRIX, _INDEX, _TABLE), nogil=True)
-def _take_variables(variables: FloatArray, place: IndexArray, taken: FloatArray) -> float:
+@kernel(nogil=True)
+def _take_variables(variables: FixedRealMatrix, place: FixedIntegers, taken: RealMatrix) -> float:
     """Write the features of the variables that stay, and return what scales the objective."""
     squares = 0.0
     for j in range(place.size):
@@ -266,16 +271,16 @@ def _take_variables(variables: FloatArray, place: IndexArray, taken: FloatArray)
     return scale
 
 
-@kernel(_NUMBERS(_MATRIX, _VECTOR, _INDEX, _VECTOR, types.float64, _TABLE, _NUMBERS), nogil=True)
+@kernel(nogil=True)
 def _take_rows(
-    rows: FloatArray,
-    bias: FloatArray,
-    starts: IndexArray,
-    row_scale: FloatArray,
+    rows: FixedRealMatrix,
+    bias: FixedReals,
+    starts: FixedIntegers,
+    row_scale: FixedReals,
     scale: float,
-    taken: FloatArray,
-    indptr: IndexArray,
-) -> IndexArray:
+    taken: RealMatrix,
+    indptr: Integers,
+) -> Integers:
     """Write the rows that stay, features but for their cosines; return every row's new number, or -1."""
     place = np.full(rows.shape[0], -1, dtype=np.int64)
     n_rows = 0
@@ -292,22 +297,19 @@ def _take_rows(
     return place
 
 
-@kernel(
-    types.void(_INDEX, _INDEX, _SHORTS, _VECTOR, _NUMBERS, _INDEX, _VECTOR, _MATRIX, _TABLE, types.int32[::1], _FLOATS),
-    nogil=True,
-)
+@kernel(nogil=True)
 def _take_edges(
-    place: IndexArray,
-    offsets: IndexArray,
-    edge_rows: ShortIndexArray,
-    edge_values: FloatArray,
-    starts: IndexArray,
-    row_place: IndexArray,
-    row_scale: FloatArray,
-    taken_variables: FloatArray,
-    taken_rows: FloatArray,
-    taken: ShortIndexArray,
-    taken_values: FloatArray,
+    place: FixedIntegers,
+    offsets: FixedIntegers,
+    edge_rows: FixedShorts,
+    edge_values: FixedReals,
+    starts: Integers,
+    row_place: FixedIntegers,
+    row_scale: FixedReals,
+    taken_variables: FixedRealMatrix,
+    taken_rows: RealMatrix,
+    taken: Shorts,
+    taken_values: Reals,
 ) -> None:
     """Write the edges that stay by row, and with them the rows' cosines with the objective; uses ``starts`` up."""
     for j in range(place.size):

@@ -7,8 +7,7 @@ trained on any of the last two. Datasets come from ``gnn-branching collect`` wit
 collection.khalil_features=true``; the medium one also with ``--set 'instances.sizes=["medium"]'``, the last one with
 ``--set collection.settings=default``. Only the easy one has to be there.
 
-    python -m scripts.accuracy_experiment run set-cover --easy DATASET --medium DATASET --default DATASET --out OUT
-    python -m scripts.accuracy_experiment table --out OUT
+    python -m scripts.accuracy_experiment set-cover --easy DATASET --medium DATASET --default DATASET --out OUT
 
 Every policy is a line of ``results.jsonl``; what is there is not trained again, only measured on a dataset that is new,
 and what was interrupted goes on.
@@ -199,25 +198,24 @@ def read(out: Path) -> list[Measured]:
     return [Measured(**line) for line in read_results(out)]
 
 
+def markdown(folders: Sequence[Path]) -> str:
+    """Return every family's tables from the rows in some folders."""
+    measured = [m for folder in folders for m in read(folder)]
+    families = dict.fromkeys(m.family for m in measured)
+    return "\n".join(line for family in families for line in ("", f"## {family}", "", *table(measured, family)))
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("run", "table"))
-    parser.add_argument("family", nargs="?")
-    parser.add_argument("--easy", type=Path)
+    parser.add_argument("family")
+    parser.add_argument("--easy", type=Path, required=True)
     parser.add_argument("--medium", type=Path)
     parser.add_argument("--default", type=Path)
     parser.add_argument("--rows", nargs="*", help="only rows whose names contain one of these")
     parser.add_argument("--set", dest="overrides", action="append", default=[])
     parser.add_argument("--out", type=Path, default=Path("runs/accuracy"))
     given = parser.parse_args()
-    if given.action == "table":
-        measured = read(given.out)
-        for family in dict.fromkeys(m.family for m in measured):
-            print(f"\n## {family}\n", *table(measured, family), sep="\n")
-        return
-    if not (given.family and given.easy):
-        parser.error("run needs a family and --easy")
     datasets = {name: dataset for name in N_TEST if (dataset := getattr(given, name))}
     for row in plan():
         if given.rows and not any(part in row.name for part in given.rows):

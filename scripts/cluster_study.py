@@ -5,8 +5,7 @@ whose episodes take no time but advance a clock by what real ones took, and whos
 as long as a real one. Real episodes come from ``scripts.collection_experiment``, whose folders this reads.
 
     python -m scripts.cluster_study driver --out OUT    # what an outcome costs Ray's driver
-    python -m scripts.cluster_study run WAYS --out OUT  # WAYS: a family's folder of that experiment
-    python -m scripts.cluster_study table --out OUT     # Markdown, and a picture beside it
+    python -m scripts.cluster_study run WAYS --out OUT  # WAYS: a family's folder there; draws, too
 """
 
 from __future__ import annotations
@@ -209,6 +208,11 @@ def measure_driver(out: Path) -> dict[str, float]:
     return {"ray_seconds": per_outcome, "write_seconds": written}
 
 
+def markdown(folders: Sequence[Path]) -> str:
+    """Return the table of the rows in some folders."""
+    return "\n".join(table([Scaling(**line) for folder in folders for line in read_results(folder)]))
+
+
 def table(rows: Sequence[Scaling]) -> Iterator[str]:
     """Yield the rows as Markdown."""
     columns = ("samples taken", "driver, ms an outcome", "workers", "hours", "efficiency", "driver busy")
@@ -246,7 +250,7 @@ def draw(rows: Sequence[Scaling], path: Path) -> None:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("driver", "run", "table"))
+    parser.add_argument("action", choices=("driver", "run"))
     parser.add_argument("ways", nargs="?", type=Path, help="a family's folder of scripts.collection_experiment")
     parser.add_argument("--only", nargs="*", help="names of the ways' folders")
     parser.add_argument("--driver-seconds", nargs="*", type=float, default=[0.005])
@@ -254,11 +258,6 @@ def main() -> None:
     given = parser.parse_args()
     if given.action == "driver":
         print(json.dumps(measure_driver(given.out)))
-        return
-    if given.action == "table":
-        rows = [Scaling(**line) for line in read_results(given.out)]
-        print(*table(rows), sep="\n")
-        draw(rows, given.out / "cluster.svg")
         return
     if given.ways is None:
         parser.error("run needs a folder of scripts.collection_experiment")
@@ -270,6 +269,7 @@ def main() -> None:
         for driver_seconds in given.driver_seconds:
             for n_workers in WORKERS:
                 append_result(given.out, asdict(simulate(way, episodes, n_workers, driver_seconds)))
+    draw([Scaling(**line) for line in read_results(given.out)], given.out / "cluster.svg")
 
 
 if __name__ == "__main__":

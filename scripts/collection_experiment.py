@@ -3,8 +3,7 @@
 Every way takes the same number of samples of the same easy instances, with the CPU time that it cost counted. A policy
 is trained on each, measured on one common set of held-out samples, taken as published, and solves held-out instances.
 
-    python -m scripts.collection_experiment run combinatorial-auction --out OUT
-    python -m scripts.collection_experiment table --out OUT
+    python -m scripts.collection_experiment combinatorial-auction --out OUT
 
 Every way is a line of ``results.jsonl``; what is there is not done again, and what was interrupted goes on.
 What a worker does not need is imported where it is used: every episode imports this module in a fresh process.
@@ -182,6 +181,11 @@ def measure(family: str, way: str, out: Path) -> Measured:
     )
 
 
+def markdown(folders: Sequence[Path]) -> str:
+    """Return the table of the rows in some folders."""
+    return "\n".join(table([Measured(**line) for folder in folders for line in read_results(folder)]))
+
+
 def table(measured: Sequence[Measured]) -> Iterator[str]:
     """Yield a family's table as Markdown."""
     yield "| samples taken | solves | CPU seconds | samples per CPU second | top-1 | top-5 |"
@@ -194,18 +198,10 @@ def table(measured: Sequence[Measured]) -> Iterator[str]:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("run", "table"))
-    parser.add_argument("family", nargs="?")
+    parser.add_argument("family")
     parser.add_argument("--ways", nargs="*", help="only ways whose names contain one of these")
     parser.add_argument("--out", type=Path, default=Path("runs/ways"))
     given = parser.parse_args()
-    if given.action == "table":
-        measured = [Measured(**line) for line in read_results(given.out)]
-        for family in dict.fromkeys(m.family for m in measured):
-            print(f"\n## {family}\n", *table([m for m in measured if m.family == family]), sep="\n")
-        return
-    if not given.family:
-        parser.error("run needs a family")
     for way in WAYS:
         if given.ways and way != REFERENCE and not any(part in way for part in given.ways):
             continue

@@ -4,20 +4,23 @@ For each training, the forecast sees the training losses of the first 30 % of th
 when later losses were reached. Three trainings are made here on each dataset; others are given as run folders.
 
     python -m scripts.forecast_experiment set-cover=runs/set-cover/dataset --run runs/demo --out runs/forecast
+
+The training losses of every training are a line of ``results.jsonl``.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from gnn_branching.diagnostics.measures.forecast import LEAST_EPOCHS, BackTest, back_test
+from gnn_branching.diagnostics.measures.forecast import LEAST_EPOCHS, back_test
 from gnn_branching.model.network import initial_network
 from gnn_branching.training.loop import train
 from gnn_branching.training.outputs import read_metrics
 from scripts.learning_rate_experiment import MODEL, TRAINING, load
+from scripts.results_file import append_result, read_results
 
 N_EPOCHS = 30
 SETTINGS = {
@@ -25,15 +28,6 @@ SETTINGS = {
     "constant rate 3e-3": replace(TRAINING, learning_rate=3e-3, schedule="plateau", patience=1000, n_epochs=N_EPOCHS),
     "one-cycle to 4e-3": replace(TRAINING, learning_rate=4e-3, schedule="one-cycle", n_epochs=N_EPOCHS),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tested:
-    """One training's back-test."""
-
-    name: str
-    n_epochs: int
-    outcome: BackTest
 
 
 def train_all(family: str, dataset: Path, out: Path) -> list[tuple[str, Path]]:
@@ -49,26 +43,20 @@ def train_all(family: str, dataset: Path, out: Path) -> list[tuple[str, Path]]:
     return runs
 
 
-def test(name: str, folder: Path) -> Tested | None:
-    """Back-test one run; None if it is too short."""
-    losses = [epoch.train_loss for epoch in read_metrics(folder / "metrics.jsonl")]
-    if len(losses) <= LEAST_EPOCHS:
-        return None
-    return Tested(name=name, n_epochs=len(losses), outcome=back_test(losses))
-
-
-def table(tested: Sequence[Tested]) -> str:
-    """Return the back-tests as Markdown."""
+def markdown(folders: Sequence[Path]) -> str:
+    """Return the back-tests of the trainings in some folders, those too short to be tested left out."""
     lines = [
         "| training | epochs | seen | targets | median error | median signed error | interval held |",
         "|---|---|---|---|---|---|---|",
     ]
-    for item in tested:
-        found = item.outcome
-        lines.append(
-            f"| {item.name} | {item.n_epochs} | {found.n_epochs_seen} | {found.n_forecasts} | "
-            f"{found.median_relative_error:.0%} | {found.median_signed_error:+.0%} | {found.coverage:.0%} |"
-        )
+    for row in (row for folder in folders for row in read_results(folder)):
+        losses = row["train_losses"]
+        if len(losses) > LEAST_EPOCHS:
+            found = back_test(losses)
+            lines.append(
+                f"| {row['training']} | {len(losses)} | {found.n_epochs_seen} | {found.n_forecasts} | "
+                f"{found.median_relative_error:.0%} | {found.median_signed_error:+.0%} | {found.coverage:.0%} |"
+            )
     return "\n".join(lines)
 
 
@@ -83,7 +71,12 @@ def main() -> None:
     for item in given.datasets:
         family, _, folder = item.partition("=")
         runs += train_all(family, Path(folder), given.out)
-    print(table([tested for name, folder in runs if (tested := test(name, folder)) is not None]))
+    done = {row["training"] for row in read_results(given.out)}
+    for name, folder in runs:
+        if name not in done:
+            losses = [epoch.train_loss for epoch in read_metrics(folder / "metrics.jsonl")]
+            append_result(given.out, {"training": name, "train_losses": losses})
+    print(markdown([given.out]))
 
 
 if __name__ == "__main__":

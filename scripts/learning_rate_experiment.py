@@ -5,8 +5,7 @@ For each family and seed, the same network is trained with every rate of the gri
 rate must reach it within ``ALLOWED`` times the epochs that the best rate took: first in a training of the same length,
 and if that misses, in one that is ``ALLOWED`` times as long.
 
-    python -m scripts.learning_rate_experiment run set-cover=runs/set-cover/dataset --out runs/learning-rate
-    python -m scripts.learning_rate_experiment table --out runs/learning-rate
+    python -m scripts.learning_rate_experiment set-cover=runs/set-cover/dataset --out runs/learning-rate
 
 Every training is a line of ``results.jsonl``; what is there is not trained again, and what was interrupted goes on.
 Training and validation samples both come from the split ``train``, and from different instances.
@@ -206,8 +205,9 @@ class Outcome:
         return min(auto.first_epoch(mark) for auto in self.autos) / self.best.first_epoch(self.best.best)
 
 
-def table(trained: Sequence[Trained]) -> str:
-    """Return both tables as Markdown."""
+def markdown(folders: Sequence[Path]) -> str:
+    """Return the comparison of every family and seed, from the rows in some folders."""
+    trained = [one for folder in folders for one in read(folder)]
     cells = sorted({(t.family, t.seed) for t in trained if t.kind == "auto"})
     lines = [
         "| family | seed | grid's best | its loss | at epoch | measured | its loss | ratio | met | ratio, 1 % | met |",
@@ -221,14 +221,20 @@ def table(trained: Sequence[Trained]) -> str:
             f"{best.first_epoch(best.best):.0f} | {outcome.autos[0].learning_rate:.2g} | {min(losses):.4f} | "
             f"{' | '.join(verdicts)} |"
         )
-    return "\n".join([*lines, "", *_grid_lines(trained, cells)])
+    return "\n".join(lines)
 
 
 def _ratio(value: float) -> str:
     return f"{value:.2f}" if math.isfinite(value) else "never"
 
 
-def _grid_lines(trained: Sequence[Trained], cells: Sequence[tuple[str, int]]) -> Iterator[str]:
+def grid(folders: Sequence[Path]) -> str:
+    """Return the lowest losses of the grid, and what the search and tracking cost, from the rows in some folders."""
+    return "\n".join(_grid_lines([one for folder in folders for one in read(folder)]))
+
+
+def _grid_lines(trained: Sequence[Trained]) -> Iterator[str]:
+    cells = sorted({(t.family, t.seed) for t in trained if t.kind == "auto"})
     yield "| family | seed | " + " | ".join(f"{rate:.2g}" for rate in GRID) + " | measured | search steps | overhead |"
     yield "|---|---|" + "---|" * (len(GRID) + 3)
     for family, seed in cells:
@@ -254,13 +260,9 @@ def append(out: Path, trained: Trained) -> None:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("run", "table"))
-    parser.add_argument("datasets", nargs="*", metavar="FAMILY=DATASET")
+    parser.add_argument("datasets", nargs="+", metavar="FAMILY=DATASET")
     parser.add_argument("--out", type=Path, default=Path("runs/learning-rate"))
     given = parser.parse_args()
-    if given.action == "table":
-        print(table(read(given.out)))
-        return
     for item in given.datasets:
         family, _, folder = item.partition("=")
         data = load(family, Path(folder))

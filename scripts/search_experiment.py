@@ -12,7 +12,7 @@ import argparse
 import importlib
 import importlib.util
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -115,8 +115,22 @@ def by_smac(problem: MadeUp, folder: Path) -> Iterator[Settings]:
         yield problem.start if incumbent is None else dict(incumbent)
 
 
+def markdown(folders: Sequence[Path]) -> str:
+    """Return the mean excess of every library, from the rows in some folders."""
+    rows = [row for folder in folders for row in read_results(folder)]
+    lines = [
+        "| library | " + " | ".join(f"{mark} solves" for mark in MARKS) + " | seconds of its own |",
+        "|---|" + "---|" * (len(MARKS) + 1),
+    ]
+    for library in dict.fromkeys(row["library"] for row in rows):
+        own = [row for row in rows if row["library"] == library]
+        means = [f"{fmean(row[str(mark)] for row in own):.2f}" for mark in MARKS]
+        lines.append(f"| {library} | " + " | ".join(means) + f" | {fmean(row['seconds'] for row in own):.0f} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Search with both, as far as the results are not there yet, and print the table."""
+    """Search with both, as far as the results are not there yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/search"))
     parser.add_argument("--seeds", type=int, default=4)
@@ -137,13 +151,6 @@ def main() -> None:
             }
             row = {"library": library, "seed": seed, "start": problem.excess(problem.start)}
             append_result(options.out, row | found | {"seconds": perf_counter() - start})
-    rows = read_results(options.out)
-    print("| library | " + " | ".join(f"{mark} solves" for mark in MARKS) + " | seconds of its own |")
-    print("|---|" + "---|" * (len(MARKS) + 1))
-    for library in searches:
-        own = [row for row in rows if row["library"] == library]
-        means = [f"{fmean(row[str(mark)] for row in own):.2f}" for mark in MARKS]
-        print(f"| {library} | " + " | ".join(means) + f" | {fmean(row['seconds'] for row in own):.0f} |")
 
 
 if __name__ == "__main__":

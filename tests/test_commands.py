@@ -23,6 +23,7 @@ from gnn_branching.cli.main import COMMANDS, app
 from gnn_branching.config import load_config, parse_overrides
 from gnn_branching.instances import get_family
 from gnn_branching.solver.settings import PRESETS
+from scripts.results import experiments
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "data" / "README.md"])
@@ -93,6 +94,9 @@ def all_commands() -> list[Any]:
     texts = {str(path.relative_to(ROOT)): path.read_text() for path in DOCUMENTS}
     functions = [resolve_name(f"gnn_branching.cli.{command}") for command in COMMANDS]
     texts |= {f"{function.__name__} --help": inspect.getdoc(function) or "" for function in functions}
+    for experiment in experiments().values():
+        commands = [command for run in experiment.runs for command in experiment.commands(run)]
+        texts[f"experiments/{experiment.name}.toml"] = "\n".join(["```", *commands, "```"])
     seen: dict[Command, str] = {}
     for place, text in texts.items():
         for command in commands_of(text):

@@ -72,7 +72,8 @@ def solve(
     force
         Let a policy branch although its card says that it is slower than SCIP's default rule.
     """
-    from gnn_branching.solver.output import redirected
+    from wurlitzer import Wurlitzer
+
     from gnn_branching.solver.settings import SolveLimits
     from gnn_branching.solver.solve import prepare_solve
 
@@ -92,7 +93,8 @@ def solve(
         rule_settings=preset,
     )
     prepared.model.hideOutput(not log)
-    with redirected(2, 1):  # SCIP's log to stderr: results alone belong on stdout
+    # SCIP's log to stderr: results alone belong on stdout. By its number, because only what has one needs no pipe.
+    with open(2, "wb", closefd=False) as stderr, Wurlitzer(stdout=stderr):
         figures = prepared.run()
     if prepared.model.getNSols() and solution is not None:
         prepared.model.writeBestSol(str(solution))

@@ -24,7 +24,7 @@ from gnn_branching.execution.protocol import Executor
 from gnn_branching.instances import InstanceSplits
 from gnn_branching.instances.generators import ECOLE
 from gnn_branching.provenance import collect_provenance
-from gnn_branching.shards import DatasetDescription, read_description, write_description
+from gnn_branching.shards import DatasetDescription, write_description
 from gnn_branching.shards.description import SPLITS
 
 MOST_EPISODES = 10**6
@@ -68,8 +68,9 @@ def collect_dataset(
         InputError: If the folder holds another dataset, or one that Ecole labelled where there is no Ecole; if the disk
             is full, or episodes give no samples.
     """
-    labelled_by = choose_labeller(config.collection, dataset)
-    config = _as_begun(config, begun_recipe(dataset))
+    begun = begun_recipe(dataset)
+    labelled_by = choose_labeller(config.collection, dataset, begun)
+    config = _as_begun(config, begun)
     wanted = config.collection
     counts = dict(zip(SPLITS, (wanted.n_train_samples, wanted.n_valid_samples, wanted.n_test_samples), strict=True))
     with exclusive(dataset, work="process is collecting into"):
@@ -95,7 +96,7 @@ def collect_dataset(
             ledger.drop_after(max(found.n_episodes, before.n_episodes if before else 0))
             description = replace(description, splits={**description.splits, split: found})
             write_description(dataset, description)
-    return read_description(dataset)
+    return description
 
 
 def collect_split(

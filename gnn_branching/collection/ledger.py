@@ -96,6 +96,7 @@ class SplitLedger:
                 episode = open_episode(path)
                 episode.verify()
             except InputError as error:
+                # Its episode is run again, and gives the same samples.
                 ledger.removed.append(str(error))
                 path.unlink()
                 continue
@@ -141,6 +142,7 @@ class SplitLedger:
 
     def commit(self, episode: int, content: bytes, n_samples: int) -> None:
         """Write an episode's shard, whole, and count it once it is on disk."""
+        # Disk first, memory second: killed in between, the next start finds the file and counts it.
         write_durably(episode_path(self.dataset, self.split, episode), content)
         self._enter(episode, n_samples)
 
@@ -153,6 +155,7 @@ class SplitLedger:
     def describe(self) -> SplitDescription:
         """Return the description of the finished split."""
         entries = []
+        # The last episode may give fewer samples than it has: as many as are wanted, to the sample.
         n_left, episode = self.n_wanted, 0
         while n_left > 0:
             n_samples = min(self.committed.get(episode, 0), n_left)
@@ -188,6 +191,8 @@ class SplitLedger:
         self._advance()
 
     def _advance(self) -> None:
+        # Stops at the first gap: an episode that ran ahead counts once all before it are settled, so that the samples
+        # are the same however many workers there were.
         while self.is_settled(self._n_settled) and not self.is_complete:
             self._n_settled_samples += self.committed.get(self._n_settled, 0)
             self._n_settled += 1

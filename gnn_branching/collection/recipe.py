@@ -54,10 +54,15 @@ def begun_recipe(dataset: Path) -> Mapping[str, object] | None:
     return None if known is None else _as_of_now(known.recipe)
 
 
-def choose_labeller(config: CollectionConfig, dataset: Path) -> str:
+def choose_labeller(config: CollectionConfig, dataset: Path, begun: Mapping[str, object] | None = None) -> str:
     """Return who labels a dataset's samples: who began to, else Ecole where it is installed, else SCIP by itself.
 
     Strong branching with a limit on LP iterations is always SCIP's own.
+
+    Args:
+        config: How samples are taken.
+        dataset: The dataset's folder.
+        begun: Its recipe as :func:`begun_recipe` gives it; None to read it here.
 
     Returns:
         Name and version, such as ``ecole 0.10.0`` or ``scip 10.0.2``.
@@ -67,7 +72,7 @@ def choose_labeller(config: CollectionConfig, dataset: Path) -> str:
     """
     from gnn_branching.solver.ecole_module import ecole_name, load_ecole, scip_name
 
-    begun = begun_recipe(dataset) or {}
+    begun = begun or begun_recipe(dataset) or {}
     began = str(begun.get("labelled_by", ""))
     if config.strong_branching_iteration_limit or began.startswith(SCIP):
         return scip_name()

@@ -7,13 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
-from typing import Generic, TypeVar
+from typing import Generic
 
 from gnn_branching.contracts import InputError
 from gnn_branching.execution.process import die_with, limit_memory
-
-Payload = TypeVar("Payload")
-Result = TypeVar("Result")
+from gnn_branching.execution.protocol import Payload, Result
 
 ARRIVED = "arrived"
 """First message of a job's process: it could import all that the job needs."""

@@ -11,16 +11,13 @@ from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
-from typing import Generic, TypeVar, cast
+from typing import Generic, cast
 
 from gnn_branching.contracts import InputError
 from gnn_branching.execution.job import ARRIVED, JobReport, run_job
 from gnn_branching.execution.process import ONE_THREAD, ending
-from gnn_branching.execution.protocol import JobOutcome, Outcomes
+from gnn_branching.execution.protocol import JobOutcome, Outcomes, Payload, Result
 from gnn_branching.provenance import available_cores
-
-Payload = TypeVar("Payload")
-Result = TypeVar("Result")
 
 PRELOADED = ("numpy", "pyarrow", "pydantic", "pyscipopt", "ecole", "gnn_branching.execution.job")
 """Slow imports that no job needs twice: the fork server has them, and a job starts within about 10 ms. None of them
@@ -128,6 +125,7 @@ class LocalExecutor:
             return JobOutcome(index=index, result=None, failure=f"killed after {self.time_limit_seconds:g} s")
         if item.job.n_started < self.attempts:
             return None
+        # It ended by itself before it could import the job: that is no job's fault, and all others would end so too.
         if not item.has_arrived and (item.exit_code or 0) >= 0:
             raise InputError("worker processes cannot start (see above); what was finished is kept, run again to go on")
         times = f", {self.attempts} times" if self.attempts > 1 else ""
@@ -191,6 +189,8 @@ class _Running(Generic[Payload]):
 
 def _start_server(preload: Sequence[str]) -> None:
     """Start the fork server if there is none yet, with one thread in every library of its children."""
+    # The server's libraries read these variables once, and its children inherit their one thread; this process's own
+    # variables are put back.
     multiprocessing.get_context("forkserver").set_forkserver_preload(["__main__", *PRELOADED, *preload])
     saved = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ.update(ONE_THREAD)

@@ -55,6 +55,7 @@ def limit_memory(limit_mib: int) -> None:
     """Make allocations of this process fail beyond a limit; Linux only, elsewhere it does nothing."""
     if not sys.platform.startswith("linux"):
         return
+    # Of data, not of address space: libraries reserve far more of that than they ever touch.
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     limit = limit_mib << 20
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))

@@ -6,17 +6,13 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from gnn_branching.contracts import InputError
 from gnn_branching.execution.job import JobReport, do_job, explain
 from gnn_branching.execution.process import worker_environment
-from gnn_branching.execution.protocol import JobOutcome, Outcomes
+from gnn_branching.execution.protocol import JobOutcome, Outcomes, Payload, Result
 from gnn_branching.libraries import imported, require
 from gnn_branching.provenance import available_cores
-
-Payload = TypeVar("Payload")
-Result = TypeVar("Result")
 
 JOBS_PER_PROCESS = 20
 """A Ray worker is replaced after so many jobs, as repeated solves grow native memory."""

@@ -9,19 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, cast
 
 from gnn_branching.contracts import InputError
 from gnn_branching.execution.job import explain
 from gnn_branching.execution.local import LocalExecutor
-from gnn_branching.execution.protocol import JobOutcome, Outcomes
+from gnn_branching.execution.protocol import JobOutcome, Outcomes, Payload, Result
 from gnn_branching.libraries import imported
 
 if TYPE_CHECKING:
     import submitit
-
-Payload = TypeVar("Payload")
-Result = TypeVar("Result")
 
 DEFAULT_CHUNK_SIZE = 8
 MINUTES_PER_SLURM_JOB = 24 * 60

@@ -9,42 +9,26 @@ Names: the message of edge e = (t, s) with value v is ``relu(target[t] + source[
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Annotated
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-Function = TypeVar("Function", bound=Callable[..., object])
-Floats = NDArray[np.floating]
-Integers = NDArray[np.int64]
-Shorts = NDArray[np.int32]
+from gnn_branching.compilation import Function, Integers, Shorts, kernel
+
+Matrix = Annotated[NDArray[np.floating], "scalar[:,::1]"]
+Vector = Annotated[NDArray[np.floating], "scalar[::1]"]
 
 
-def compiled(signature: str) -> Callable[[Function], Function]:
-    """Compile ahead of the first call, with the result cached on disk.
-
-    Multiply-adds may be fused. Nothing else is relaxed: a NaN in the input must reach the output.
-
-    Args:
-        signature: In Numba's notation, where ``M`` is a matrix and ``V`` a vector (of float32, and of float64), ``I``
-            an int64 and ``S`` an int32 vector, all contiguous, and ``n`` an int64.
-    """
-    versions = sorted({_expand(signature, scalar) for scalar in ("float32", "float64")})
-    decorator = numba.njit(versions, nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
-    return cast(Callable[[Function], Function], decorator)
+def compiled(function: Function) -> Function:
+    """Compile for float32 and float64; multiply-adds may fuse, and nothing else: a NaN must reach the output."""
+    return kernel("float32", "float64", nogil=True, error_model="numpy", fastmath={"contract"})(function)
 
 
-def _expand(signature: str, scalar: str) -> str:
-    names = {"M": f"{scalar}[:,::1]", "V": f"{scalar}[::1]", "I": "int64[::1]", "S": "int32[::1]", "n": "int64"}
-    result, _, arguments = signature.rstrip(")").partition("(")
-    return f"{result}({', '.join(names[name.strip()] for name in arguments.split(','))})"
-
-
-@compiled("void(S, I, I)")
+@compiled
 def count_edges(variables: Shorts, positions: Integers, offsets: Integers) -> None:
     """Fill ``offsets`` with the edges before each kept variable; ``positions`` is -1 for the others."""
+    # Counts one place further on, so that their running sum is where each variable's edges start.
     offsets[:] = 0
     for edge in range(variables.size):
         position = positions[variables[edge]]
@@ -54,7 +38,7 @@ def count_edges(variables: Shorts, positions: Integers, offsets: Integers) -> No
         offsets[position + 1] += offsets[position]
 
 
-@compiled("void(I, S, I, I, S, I)")
+@compiled
 def place_edges(
     indptr: Integers, variables: Shorts, positions: Integers, free: Integers, rows: Shorts, order: Integers
 ) -> None:
@@ -67,15 +51,15 @@ def place_edges(
                 free[position] += 1
 
 
-@compiled("void(I, S, V, M, M, V, M, n, n)")
+@compiled
 def forward(
     offsets: Integers,
     sources: Shorts,
-    values: Floats,
-    target: Floats,
-    source: Floats,
-    edge: Floats,
-    total: Floats,
+    values: Vector,
+    target: Matrix,
+    source: Matrix,
+    edge: Vector,
+    total: Matrix,
     first: int,
     last: int,
 ) -> None:
@@ -84,6 +68,7 @@ def forward(
     for t in range(first, last):
         total[t] = zero
         begin, end = offsets[t], offsets[t + 1]
+        # Four edges at a time: each pass over the width reads and writes ``total`` once instead of four times.
         middle = begin + (end - begin) // 4 * 4
         for e in range(begin, middle, 4):
             s0, s1, s2, s3 = sources[e], sources[e + 1], sources[e + 2], sources[e + 3]
@@ -99,18 +84,18 @@ def forward(
                 total[t, k] += max(target[t, k] + source[s0, k] + v0 * edge[k], zero)
 
 
-@compiled("void(I, S, V, M, M, V, M, M, M, V, n, n, n)")
+@compiled
 def backward(
     offsets: Integers,
     sources: Shorts,
-    values: Floats,
-    target: Floats,
-    source: Floats,
-    edge: Floats,
-    gradient: Floats,
-    d_target: Floats,
-    d_source: Floats,
-    d_edge: Floats,
+    values: Vector,
+    target: Matrix,
+    source: Matrix,
+    edge: Vector,
+    gradient: Matrix,
+    d_target: Matrix,
+    d_source: Matrix,
+    d_edge: Vector,
     first: int,
     last: int,
     first_source: int,
@@ -125,9 +110,11 @@ def backward(
         middle = begin + (end - begin) // 2 * 2
         for e in range(begin, middle, 2):
             s0, s1, v0, v1 = sources[e], sources[e + 1], values[e], values[e + 1]
+            # Each thread has sources of its own to add to, from the first that its targets reach.
             d0, d1 = s0 - first_source, s1 - first_source
             for k in range(target.shape[1]):
                 base, slope, g = target[t, k], edge[k], gradient[t, k]
+                # The ReLU's derivative: the gradient where the message was positive, else nothing.
                 g0 = g if base + source[s0, k] + v0 * slope > zero else zero
                 g1 = g if base + source[s1, k] + v1 * slope > zero else zero
                 d_target[t, k] += g0 + g1
@@ -144,16 +131,16 @@ def backward(
                 d_edge[k] += g0 * v0
 
 
-@compiled("void(I, S, V, M, M, V, M, V, n, n)")
+@compiled
 def backward_values(
     offsets: Integers,
     sources: Shorts,
-    values: Floats,
-    target: Floats,
-    source: Floats,
-    edge: Floats,
-    gradient: Floats,
-    d_values: Floats,
+    values: Vector,
+    target: Matrix,
+    source: Matrix,
+    edge: Vector,
+    gradient: Matrix,
+    d_values: Vector,
     first: int,
     last: int,
 ) -> None:

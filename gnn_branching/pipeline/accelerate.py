@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gnn_branching.config import ExperimentConfig
 from gnn_branching.contracts import BarrenError, InputError, SolveRecord
-from gnn_branching.counting import timing
 from gnn_branching.durable import exclusive, write_durably, write_json
 from gnn_branching.libraries import require
 from gnn_branching.pipeline.acceleration import Acceleration, Line, to_markdown
-from gnn_branching.pipeline.budget import Budget, fit_to_budget
+from gnn_branching.pipeline.budget import Budget
 from gnn_branching.pipeline.experiment import read_experiment, run_name
 from gnn_branching.pipeline.ledger import Ledger
 from gnn_branching.pipeline.pools import Pools
@@ -25,16 +22,18 @@ from gnn_branching.pipeline.tune import (
     SETTINGS,
     TIME_LIMIT_SHARE,
     UNTOUCHED,
+    Progress,
     Proof,
     competitor,
     keep_recipe,
     recipe_from,
     search_for,
+    shown,
 )
 from gnn_branching.pipeline.verdict import paired_verdict
 from gnn_branching.policy.card import Verdict
 from gnn_branching.run_folder import RunFolder, run_folder
-from gnn_branching.tuning.search import Found, NothingToSaveError, Search, Trial
+from gnn_branching.tuning.search import Found, NothingToSaveError, Search
 
 if TYPE_CHECKING:
     from gnn_branching.evaluation.solves.plan import PolicySpec
@@ -46,19 +45,6 @@ TRAINING_SHARE, PROOF_SHARE = 0.4, 0.25
 """Of a budget, for samples and training, and for the proof; two searches share what is left."""
 LEAST_SECONDS = 30.0
 POLICY, POLICY_TUNED, SCIP_TUNED = "policy", "policy, tuned", "SCIP, tuned"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """Whom a job tells what it does.
-
-    Args:
-        step: Called with what is being done now, and how many seconds it is expected to take.
-        trial: Called with each settings that were tried.
-    """
-
-    step: Callable[[str, float], None] = lambda text, seconds: None
-    trial: Callable[[Trial], None] = lambda trial: None
 
 
 def accelerate(
@@ -121,28 +107,6 @@ def accelerate(
             return job.run()
 
 
-@contextmanager
-def shown(progress: Progress | None, seconds: float) -> Iterator[Progress]:
-    """Yield whom to tell: whoever is given, or else a bar."""
-    if progress is not None:
-        yield progress
-        return
-    step, best, expected = "", inf, 0.0
-    with timing(step, seconds) as show:
-
-        def on_step(text: str, expected_seconds: float) -> None:
-            nonlocal step, best, expected
-            step, best, expected = text, inf, expected_seconds
-            show(0.0, f"{text}, {expected / 60:.0f} minutes")
-
-        def on_trial(trial: Trial) -> None:
-            nonlocal best
-            best = min(best, trial.ratio if trial.finished else inf)
-            show(trial.seconds / expected * seconds, f"{step}: {trial.number + 1} tried, best {best:.2f}")
-
-        yield Progress(step=on_step, trial=on_trial)
-
-
 @dataclass(slots=True, kw_only=True)
 class _Job:
     """One start of the job, with all that its steps share."""
@@ -173,11 +137,9 @@ class _Job:
         self.progress.step("samples and training", TRAINING_SHARE * self.seconds)
         if self.folder.policy.is_dir():
             return True
-        share = Budget(seconds=TRAINING_SHARE * self.seconds)
+        # The pilot is strict: time that it takes beyond its share, the searches and the proof would lack.
+        share = Budget(seconds=TRAINING_SHARE * self.seconds, patience_seconds=0.0)
         try:
-            fit_to_budget(
-                self.experiment, self.folder, share, self.executor, patience_seconds=0.0
-            )  # the pilot is strict
             train_policy(self.experiment, self.folder, budget=share, executor=self.executor, verdict_seconds=0.0)
         except BarrenError as error:
             notes.append(f"no policy was trained: {error}")

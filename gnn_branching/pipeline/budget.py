@@ -46,7 +46,6 @@ COLLECTION_SHARE, VERDICT_SHARE = 0.5, 0.35
 """Of a budget, for samples and for the verdict; what is left bounds the training."""
 PILOT = {"n_train_samples": 30, "n_valid_samples": 15, "n_test_samples": 15}
 """Samples taken to learn how long one takes; they count."""
-PATIENCE_SECONDS = 60.0
 BARREN = "barren"
 """Key that a run's folder keeps instead of numbers of samples, with the reason why there are none."""
 LEAST_TRAIN_SAMPLES, MOST_TRAIN_SAMPLES = 60, 5000
@@ -61,9 +60,11 @@ class Budget:
 
     Args:
         seconds: Wall time.
+        patience_seconds: Time that the pilot may take, however small the budget.
     """
 
     seconds: float
+    patience_seconds: float = 60.0
 
     @staticmethod
     def parse(text: str) -> Budget:
@@ -93,8 +94,6 @@ def fit_to_budget(
     folder: RunFolder,
     budget: Budget,
     executor: Executor | None = None,
-    *,
-    patience_seconds: float = PATIENCE_SECONDS,
 ) -> ExperimentConfig:
     """Return the experiment with as many samples as the budget allows, after a pilot that tells how long one takes.
 
@@ -105,7 +104,6 @@ def fit_to_budget(
         folder: Of the run.
         budget: For all of it.
         executor: Where the jobs run; this machine's cores by default.
-        patience_seconds: Time that the pilot may take, however small the budget.
 
     Raises:
         BarrenError: If the models give too few samples, or too slowly.
@@ -121,7 +119,7 @@ def fit_to_budget(
         start = perf_counter()
         pilot = replace(config, collection=with_counts(config.collection, PILOT))
         try:
-            collect(pilot, folder, executor, seconds=max(COLLECTION_SHARE * budget.seconds, patience_seconds))
+            collect(pilot, folder, executor, seconds=max(COLLECTION_SHARE * budget.seconds, budget.patience_seconds))
         except BarrenError as error:
             write_json(folder.budget, {BARREN: str(error)})
             raise

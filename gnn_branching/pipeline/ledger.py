@@ -37,6 +37,7 @@ class Ledger:
         """Write the time down every few seconds while the block runs, and at its end."""
         done = Event()
 
+        # A heartbeat, as a kill runs no ``finally``: at most HEARTBEAT_SECONDS are forgotten.
         def beat() -> None:
             while not done.wait(HEARTBEAT_SECONDS):
                 self._write()

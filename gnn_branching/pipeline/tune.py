@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import sha256
@@ -43,6 +44,19 @@ LEAST_PROVEN = 2
 """Instances that a proof takes, however short the time."""
 SETTINGS = "default"
 """What competitors without a recipe solve under in a proof."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Whom a job tells what it does.
+
+    Args:
+        step: Called with what is being done now, and how many seconds it is expected to take.
+        trial: Called with each settings that were tried.
+    """
+
+    step: Callable[[str, float], None] = lambda text, seconds: None
+    trial: Callable[[Trial], None] = lambda trial: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,14 +144,8 @@ def tune(
     pools = pools_for(policy, folder, family=family, size=size, instances=instances, seed=seed)
     runner = runner or RunnerOptions(n_workers=workers, executor=executor)
     limits = ResourceLimits(time_limit_seconds=time_limit_seconds or max(10.0, TIME_LIMIT_SHARE * seconds))
-    best = inf
-    with timing("search", SEARCH_SHARE * seconds) as show:
-
-        def on_trial(trial: Trial) -> None:
-            nonlocal best
-            best = min(best, trial.ratio if trial.finished else inf)
-            show(trial.seconds, f"{trial.number + 1} settings tried, best {best:.2f} of the time at the start")
-
+    with shown(None, SEARCH_SHARE * seconds) as told:
+        told.step("search", SEARCH_SHARE * seconds)
         search = search_for(
             policy,
             pools.search,
@@ -147,10 +155,32 @@ def tune(
             most_trials=most_trials,
             runner=runner,
             seed=seed,
-            on_trial=on_trial,
+            on_trial=told.trial,
         )
         found = search.run()
     return _prove(policy, search, found, Proof(folder=folder, pools=pools, limits=limits, runner=runner), seconds)
+
+
+@contextmanager
+def shown(progress: Progress | None, seconds: float) -> Iterator[Progress]:
+    """Yield whom to tell: whoever is given, or else a bar that is full after so many seconds of a step."""
+    if progress is not None:
+        yield progress
+        return
+    step, best, expected = "", inf, 0.0
+    with timing(step, seconds) as show:
+
+        def on_step(text: str, expected_seconds: float) -> None:
+            nonlocal step, best, expected
+            step, best, expected = text, inf, expected_seconds
+            show(0.0, f"{text}, {expected / 60:.0f} minutes")
+
+        def on_trial(trial: Trial) -> None:
+            nonlocal best
+            best = min(best, trial.ratio if trial.finished else inf)
+            show(trial.seconds / expected * seconds, f"{step}: {trial.number + 1} tried, best {best:.2f}")
+
+        yield Progress(step=on_step, trial=on_trial)
 
 
 def _prove(policy: str, search: Search, found: Found, proof: Proof, seconds: float) -> Tuning:

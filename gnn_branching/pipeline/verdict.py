@@ -70,7 +70,7 @@ def judge(
 
     settings = config.collection.settings
     learned = [
-        PolicySpec(name=preset, source=str(folder.policy), fingerprint=card.weights_sha256[:16], preset=preset)
+        PolicySpec(name=preset, source=str(folder.policy), fingerprint=card.fingerprint, preset=preset)
         for preset in PRESETS_TRIED
     ]
     limits = ResourceLimits(time_limit_seconds=max(LEAST_TIME_LIMIT_SECONDS, SHARE_OF_A_SOLVE * seconds))

@@ -64,10 +64,8 @@ class CandidateTable:
         )
 
 
-def candidate_table(
-    source: SampleSource, transform: Transform, *, seed: int, n_most: int = N_CANDIDATES_MOST
-) -> CandidateTable:
-    """Gather random tree nodes until ``n_most`` candidates are reached.
+def candidate_table(source: SampleSource, transform: Transform, *, seed: int) -> CandidateTable:
+    """Gather random tree nodes until ``N_CANDIDATES_MOST`` candidates are reached.
 
     Raises:
         InputError: If a sample has no Khalil features, or there are fewer than 2 samples.
@@ -87,7 +85,7 @@ def candidate_table(
         features.append(transform(sample.state.candidate_features))
         shares.append(sample.scores / (sample.scores.max() or 1.0))
         total += len(sample.scores)
-        if total >= n_most:
+        if total >= N_CANDIDATES_MOST:
             break
     return CandidateTable(
         features=np.concatenate(features),

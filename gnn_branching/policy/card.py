@@ -177,6 +177,11 @@ class PolicyCard:
         return json.dumps(TypeAdapter(PolicyCard).dump_python(self, mode="json"), indent=2) + "\n"
 
     @property
+    def fingerprint(self) -> str:
+        """What tells rows of this policy from those of another one of its name: 16 hexadecimal digits."""
+        return self.weights_sha256[:16]
+
+    @property
     def settings(self) -> tuple[str, ...]:
         """The SCIP settings its training samples were collected under; empty if unknown."""
         collections = (trained.get("recipe", {}).get("collection", {}) for trained in self.trained_on)

@@ -21,13 +21,20 @@ class FoldedNetwork:
     """All that inference needs.
 
     Args:
-        weights: float32, (·, width), the hidden size padded with zeros to whole tiles: one below the other, the two
-            layers of the rows' embedding, those of the variables', of each round the half-convolutions to rows and to
-            variables, where the search is seen the two layers of its embedding and the head's weights of it, and the
-            head. A layer is its (n_inputs, width) weights and its bias; a half-convolution is the layers ``target``,
-            ``source``, ``own``, ``through`` and ``update`` and the factors of the edge values; all that is linear after
-            the sum of messages is folded into ``own`` and ``through``, whose bias is what each message adds, whatever
-            it says; the head is a layer and the weights of the score.
+        weights: float32, (·, width), the hidden size padded with zeros to whole tiles. One below the other:
+
+            ========================  ==========================================================================
+            rows' embedding           two layers
+            variables' embedding      two layers
+            of each round             the half-convolution to rows, then that to variables
+            search's embedding        two layers, then the head's weights of it; only where the search is seen
+            head                      a layer, then one row: the weights of the score
+            ========================  ==========================================================================
+
+            A layer is its (n_inputs, width) weights, then its bias, (1, width). A half-convolution is the layers
+            ``target``, ``source``, ``own``, ``through`` and ``update``, then one row: the factors of the edge values.
+            All that is linear after the sum of messages is folded into ``own`` and ``through``, whose bias is what
+            each message adds, whatever it says.
         row_norm: float64, (2, n_features): shift and scale of ``(values + shift) * scale``.
         edge_norm: Likewise.
         variable_norm: Likewise.

@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn_branching.compilation import kernel
+from gnn_branching.compilation import (
+    FixedIntegers,
+    FixedReals,
+    FixedShorts,
+    Floats,
+    Function,
+    IntegerMatrix,
+    Integers,
+    kernel,
+)
 
-Integers = NDArray[np.int64]
-Shorts = NDArray[np.int32]
-Floats = NDArray[np.float32]
-Blocks = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-TYPES = {
-    "I": "int64[::1]",
-    "P": "Array(int64, 1, 'C', True)",
-    "S": "Array(int32, 1, 'C', True)",
-    "V": "Array(float64, 1, 'C', True)",
-    "F": "float32[::1]",
-    "D": "float64[::1]",
-    "L": "int64[:,::1]",
-    "M": "float32[:,::1]",
-    "N": "float64[:,::1]",
-    "T": "float32[:,:,::1]",
-    "n": "int64",
-    "f": "float32",
-    "d": "float64",
-    "b": "boolean",
-}
-"""Letters that stand for types in the signatures of compiled functions; P, S and V, which edges are of, read-only."""
-
-Function = TypeVar("Function", bound=Callable[..., object])
 Number = TypeVar("Number", bound=np.generic)
 
 _TRIAL = 256
@@ -42,15 +26,9 @@ _HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 """2^64 over the golden ratio (Knuth, The Art of Computer Programming, volume 3, section 6.4)."""
 
 
-def compiled(signature: str) -> Callable[[Function], Function]:
-    """Compile for one signature at import, cached on disk; multiply-adds may fuse, NaN stays NaN.
-
-    Args:
-        signature: In Numba's notation, with the letters of ``TYPES``; all arrays are contiguous.
-    """
-    result, _, arguments = signature.rstrip(")").partition("(")
-    full = f"{TYPES.get(result, result)}({', '.join(TYPES[name] for name in arguments.split(', '))})"
-    return kernel(full, nogil=True, error_model="numpy", fastmath={"contract"})
+def compiled(function: Function) -> Function:
+    """Compile for the types of its annotations; multiply-adds may fuse, NaN stays NaN."""
+    return kernel(nogil=True, error_model="numpy", fastmath={"contract"})(function)
 
 
 def usable(array: NDArray[Number]) -> NDArray[Number]:
@@ -58,14 +36,14 @@ def usable(array: NDArray[Number]) -> NDArray[Number]:
     return array if array.flags.carray else np.array(array, order="C")
 
 
-@compiled("void(V, d, d, F)")
-def normalise(values: Doubles, shift: float, scale: float, out: Floats) -> None:
+@compiled
+def normalise(values: FixedReals, shift: float, scale: float, out: Floats) -> None:
     """Shift and scale in float64, then round to float32."""
     for edge in range(values.size):
         out[edge] = np.float32((values[edge] + shift) * scale)
 
 
-@compiled("b(I, n)")
+@compiled
 def inside(index: Integers, n: int) -> bool:
     """Return whether every index is in [0, n)."""
     n_outside = 0
@@ -74,12 +52,12 @@ def inside(index: Integers, n: int) -> bool:
     return n_outside == 0
 
 
-@compiled("n(I, n, P, S, I, I, I)")
+@compiled
 def neighbours(
     chosen: Integers,
     n_chosen: int,
-    offsets: Integers,
-    others: Shorts,
+    offsets: FixedIntegers,
+    others: FixedShorts,
     extra: Integers,
     found: Integers,
     position: Integers,
@@ -89,6 +67,7 @@ def neighbours(
     Returns:
         How many there are. ``position`` is only meaningful for them.
     """
+    # First a mark for whoever is found, then, in one ascending pass, its place instead.
     position[:] = 0
     for i in range(n_chosen):
         for edge in range(offsets[chosen[i]], offsets[chosen[i] + 1]):
@@ -105,9 +84,9 @@ def neighbours(
     return n_found
 
 
-@compiled("n(L, I, n, I, I, I)")
+@compiled
 def group_equal(
-    bits: NDArray[np.int64], chosen: Integers, n_chosen: int, table: Integers, first: Integers, group: Integers
+    bits: IntegerMatrix, chosen: Integers, n_chosen: int, table: Integers, first: Integers, group: Integers
 ) -> int:
     """Find which of the chosen vertices have the same features, by hashing.
 
@@ -125,6 +104,7 @@ def group_equal(
     table[:] = -1
     n_groups, mask = 0, np.uint64(table.size - 1)
     for i in range(n_chosen):
+        # Most of the trial differ: embedding each row by itself costs less than looking for its like.
         if i == _TRIAL and 2 * n_groups > i:
             return 0
         vertex = chosen[i]
@@ -132,6 +112,7 @@ def group_equal(
         for k in range(bits.shape[1]):
             key = (key ^ np.uint64(bits[vertex, k])) * _HASH_FACTOR
             key ^= key >> np.uint64(32)
+        # Linear probing: the table is at most half full, so that a free entry comes soon.
         place = key & mask
         while table[place] >= 0:
             known = first[table[place]]

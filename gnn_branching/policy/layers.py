@@ -20,7 +20,18 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from gnn_branching.policy.kernels import Blocks, Doubles, Floats, Integers, Shorts, compiled
+from gnn_branching.compilation import (
+    FixedIntegers,
+    FixedShorts,
+    FloatBlocks,
+    FloatMatrix,
+    Floats,
+    Integers,
+    RealMatrix,
+    Reals,
+    Single,
+)
+from gnn_branching.policy.kernels import compiled
 
 TILE_ROWS = 6
 """Rows of a tile; every buffer has a multiple of them, as what lies beyond the last one is computed and ignored."""
@@ -88,6 +99,7 @@ class VectorCode:
 
     def at_least(self, value: ir.Value, lowest: ir.Value) -> ir.Value:
         """Compute the maximum; a NaN stays one."""
+        # Not LLVM's maximum: a comparison with NaN is false, so that NaN comes out as itself.
         return self.builder.select(self.builder.fcmp_ordered("<", value, lowest), lowest, value)
 
     def spread(self, number: ir.Value) -> ir.Value:
@@ -122,6 +134,7 @@ def _emit_tile(context, builder, signature, arguments):  # type: ignore[no-untyp
     _, first, _, _, step, column, floor, _ = arguments
     numbers = [builder.add(first, ir.Constant(first.type, i)) for i in range(TILE_ROWS)]
     zero = ir.Constant(first.type, 0)
+    # With step 0 every row starts from row 0 of ``start``, which then is a bias.
     sums = [code.variables(code.load(code.row(start, builder.mul(i, step), column))) for i in numbers]
     rows = [code.row(x, i, zero) for i in numbers]
     with cgutils.for_range(builder, builder.extract_value(weight.shape, 0)) as loop:
@@ -136,8 +149,10 @@ def _emit_tile(context, builder, signature, arguments):  # type: ignore[no-untyp
     return context.get_dummy_value()
 
 
-@compiled("void(M, M, M, n, f, M, n)")
-def dense(x: Floats, weight: Floats, start: Floats, step: int, floor: float, out: Floats, n_rows: int) -> None:
+@compiled
+def dense(
+    x: FloatMatrix, weight: FloatMatrix, start: FloatMatrix, step: int, floor: Single, out: FloatMatrix, n_rows: int
+) -> None:
     """Set ``out[:n]`` to ``max(x[:n] @ weight + start, floor)``.
 
     Args:
@@ -149,6 +164,7 @@ def dense(x: Floats, weight: Floats, start: Floats, step: int, floor: float, out
         out: (capacity, width).
         n_rows: Rows wanted; up to ``TILE_ROWS`` - 1 more are written.
     """
+    # Whole tiles only: the last one computes rows beyond n_rows, which every buffer has room for, and nobody reads.
     for row in range(0, n_rows, TILE_ROWS):
         for column in range(0, weight.shape[1], TILE_COLUMNS):
             _tile(x, row, weight, start, step, column, floor, out)  # type: ignore[call-arg]
@@ -183,6 +199,7 @@ def _emit_receive(context, builder, signature, arguments):  # type: ignore[no-un
         for base, slope, part, total in zip(bases, slopes, sent, totals, strict=True):
             message = builder.fadd(code.multiply_add(value, slope, base), part)
             builder.store(builder.fadd(builder.load(total), code.at_least(message, zero)), total)
+    # The bias of what was folded into the next layer counts once a message, and is scaled like their sum.
     factor = code.spread(share)
     n_biases = builder.fmul(factor, code.spread(builder.sitofp(builder.sub(end, begin), ir.FloatType())))
     code.store([builder.fmul(builder.load(total), factor) for total in totals], code.row(sums, row, column))
@@ -191,25 +208,13 @@ def _emit_receive(context, builder, signature, arguments):  # type: ignore[no-un
     return context.get_dummy_value()
 
 
-@compiled("void(I, I, n, n, P, S, F, I, M, M, F, M, F, d, M, M)")
+@compiled
 def aggregate(
-    chosen: Integers,
-    group: Integers,
-    first: int,
-    last: int,
-    offsets: Integers,
-    others: Shorts,
-    values: Floats,
-    position: Integers,
-    target: Floats,
-    source: Floats,
-    edge: Floats,
-    own: Floats,
-    bias: Floats,
-    degree_power: float,
-    sums: Floats,
-    start: Floats,
-) -> None:
+    chosen: Integers, group: Integers, first: int, last: int,
+    offsets: FixedIntegers, others: FixedShorts, values: Floats, position: Integers,
+    target: FloatMatrix, source: FloatMatrix, edge: Floats, own: FloatMatrix, bias: Floats,
+    degree_power: float, sums: FloatMatrix, start: FloatMatrix,
+) -> None:  # fmt: skip
     """Sum ``relu(target + source + value * edge)`` over each vertex's edges, over ``degree ** degree_power``.
 
     Args:
@@ -242,16 +247,17 @@ def aggregate(
             )  # fmt: skip
 
 
-@compiled("void(M, M, f, M, n)")
-def apply(x: Floats, layer: Floats, floor: float, out: Floats, n_rows: int) -> None:
+@compiled
+def apply(x: FloatMatrix, layer: FloatMatrix, floor: Single, out: FloatMatrix, n_rows: int) -> None:
     """Send rows through a layer, (n_inputs + 1, width): its weights, then its bias."""
     dense(x, layer[:-1], layer[-1:], BIAS, floor, out, n_rows)
 
 
-@compiled("void(N, I, n, N, M, M, M)")
+@compiled
 def embed(
-    features: Doubles, chosen: Integers, n_chosen: int, norm: Doubles, first: Floats, second: Floats, out: Floats
-) -> None:
+    features: RealMatrix, chosen: Integers, n_chosen: int,
+    norm: RealMatrix, first: FloatMatrix, second: FloatMatrix, out: FloatMatrix,
+) -> None:  # fmt: skip
     """Send the chosen vertices' features, normalised in float64, then rounded to float32, through two ReLU layers."""
     inputs = np.zeros((BLOCK_ROWS, features.shape[1]), dtype=np.float32)
     between = np.empty((BLOCK_ROWS, out.shape[1]), dtype=np.float32)
@@ -264,29 +270,20 @@ def embed(
         apply(between, second, RELU, out[start:], n)
 
 
-@compiled("void(M, d, I, I, n, n, P, S, F, I, M, M, n, T, M)")
+@compiled
 def convolve(
-    weights: Floats,
-    degree_power: float,
-    chosen: Integers,
-    group: Integers,
-    n_chosen: int,
-    n_groups: int,
-    offsets: Integers,
-    others: Shorts,
-    values: Floats,
-    position: Integers,
-    own: Floats,
-    sources: Floats,
-    n_sources: int,
-    scratch: Blocks,
-    out: Floats,
-) -> None:
+    weights: FloatMatrix, degree_power: float,
+    chosen: Integers, group: Integers, n_chosen: int, n_groups: int,
+    offsets: FixedIntegers, others: FixedShorts, values: Floats, position: Integers,
+    own: FloatMatrix, sources: FloatMatrix, n_sources: int, scratch: FloatBlocks, out: FloatMatrix,
+) -> None:  # fmt: skip
     """Set ``out`` to the new embeddings of the chosen vertices, from their ``own`` and those of ``sources``.
 
     See :func:`aggregate` for the arguments; ``own`` has a row for each group, ``scratch`` three matrices.
     """
     target, kept, sent = scratch[0], scratch[1], scratch[2]
+    # A layer of hidden inputs has width + 1 rows: the weights, then the bias. Five of them follow each other, and the
+    # factors of the edge values are the row after them.
     width, height = weights.shape[1], weights.shape[1] + 1
     apply(own, weights[TARGET * height : (TARGET + 1) * height], LINEAR, target, n_groups)
     apply(own, weights[OWN * height : (OWN + 1) * height], LINEAR, kept, n_groups)
@@ -302,14 +299,15 @@ def convolve(
             chosen, group, first, first + n, offsets, others, values, position, target, sent, edge, kept, through[-1],
             degree_power, sums, start,
         )  # fmt: skip
+        # ``start`` has, row by row, what ``own`` contributes, and the biases times the number of messages.
         dense(sums, through[:-1], start, ROWS, RELU, between, n)
         apply(between, update, RELU, out[first:], n)
 
 
-@compiled("void(M, M, n, M, M, F, D)")
+@compiled
 def score(
-    embeddings: Floats, searched: Floats, n_chosen: int, head: Floats, search_head: Floats, direction: Floats,
-    out: Doubles,
+    embeddings: FloatMatrix, searched: FloatMatrix, n_chosen: int,
+    head: FloatMatrix, search_head: FloatMatrix, direction: Floats, out: Reals,
 ) -> None:  # fmt: skip
     """Send embeddings of graph and search through a ReLU layer, and set ``out`` to its product with ``direction``.
 
@@ -328,14 +326,16 @@ def score(
             out[first + i] = total
 
 
-@compiled("void(M, N, N, N, n, d, N, N, N, I, n, I, I, n, I, I, n, I, I, I, P, S, F, P, S, F, T, D)")
+@compiled
 def forward(
-    weights: Floats, row_norm: Doubles, variable_norm: Doubles, search_norm: Doubles, n_rounds: int, degree_power:
-    float, row_features: Doubles, variable_features: Doubles, search_features: Doubles, rows: Integers, n_rows:
-    int, first_rows: Integers, row_group: Integers, n_groups: int, row_position: Integers, variables: Integers,
-    n_variables: int, variable_position: Integers, candidates: Integers, each: Integers, row_offsets: Integers,
-    row_others: Shorts, row_values: Floats, variable_offsets: Integers, variable_others: Shorts, variable_values:
-    Floats, scratch: Blocks, out: Doubles,
+    weights: FloatMatrix, row_norm: RealMatrix, variable_norm: RealMatrix, search_norm: RealMatrix,
+    n_rounds: int, degree_power: float,
+    row_features: RealMatrix, variable_features: RealMatrix, search_features: RealMatrix,
+    rows: Integers, n_rows: int, first_rows: Integers, row_group: Integers, n_groups: int, row_position: Integers,
+    variables: Integers, n_variables: int, variable_position: Integers, candidates: Integers, each: Integers,
+    row_offsets: FixedIntegers, row_others: FixedShorts, row_values: Floats,
+    variable_offsets: FixedIntegers, variable_others: FixedShorts, variable_values: Floats,
+    scratch: FloatBlocks, out: Reals,
 ) -> None:  # fmt: skip
     """Score the candidates; all layers in one call, as between two LP solves each call finds its code out of cache.
 
@@ -344,6 +344,7 @@ def forward(
     has the numbers from 0 on, ``search_features`` no column where they are not seen, ``scratch`` is (``N_SCRATCH``,
     capacity, width), ``out`` receives the logits.
     """
+    # ``weights`` is read from the top: after each part, what was used is cut off (FoldedNetwork lists the parts).
     rest, old_rows, new_rows, old_variables, new_variables = scratch[:3], scratch[3], scratch[4], scratch[5], scratch[6]
     height = weights.shape[1] + 1
     cut = row_features.shape[1] + 1
@@ -361,8 +362,11 @@ def forward(
             weights[:n_half], degree_power, rows, row_group, n_rows, n_groups, row_offsets, row_others, row_values,
             variable_position, old_rows, old_variables, n_variables, rest, new_rows,
         )  # fmt: skip
+        # From now on no two rows need be equal: each is a group of its own.
         old_rows, new_rows, row_group, n_groups = new_rows, old_rows, each, n_rows
         chosen, n_chosen, own = variables, n_variables, old_variables
+        # In the last round the candidates alone receive; their own embeddings are gathered into the spare matrix, and
+        # the result goes where nothing is read any more.
         if i == n_rounds - 1:
             chosen, n_chosen, own = candidates, candidates.size, new_variables
             for k in range(n_chosen):

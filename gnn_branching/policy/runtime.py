@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gnn_branching.compilation import FloatBlocks, Floats
 from gnn_branching.config import ModelConfig
 from gnn_branching.contracts import BranchingState, FloatArray, IndexArray
 from gnn_branching.edges import Edges
 from gnn_branching.policy import kernels, layers
 from gnn_branching.policy.folding import FoldedNetwork, fold
-from gnn_branching.policy.kernels import Blocks, Floats, usable
+from gnn_branching.policy.kernels import usable
 from gnn_branching.policy.layers import TILE_ROWS
 from gnn_branching.subproblem import by_variable
 
@@ -73,11 +74,12 @@ class Scratch(threading.local):
     def __init__(self) -> None:
         self.edges: Edges | None = None
         self.values: list[Floats] = []
-        self.blocks: Blocks = np.zeros((layers.N_SCRATCH, 0, 0), dtype=np.float32)
+        self.blocks: FloatBlocks = np.zeros((layers.N_SCRATCH, 0, 0), dtype=np.float32)
         self.indices: dict[str, IndexArray] = {}
 
     def normalised(self, edges: Edges, columns: Edges, norm: FloatArray) -> list[Floats]:
         """Return the normalised values of edges by row and by variable; the last ones, if the edges are the same."""
+        # By identity: the graph's reader hands on the same object as long as the edges are the same.
         if edges is not self.edges:
             self.values = [np.empty(edges.values.size, dtype=np.float32) for _ in range(2)]
             for order, out in zip((edges, columns), self.values, strict=True):
@@ -85,7 +87,7 @@ class Scratch(threading.local):
             self.edges = edges
         return self.values
 
-    def matrices(self, n_rows: int, width: int) -> Blocks:
+    def matrices(self, n_rows: int, width: int) -> FloatBlocks:
         """Return scratch matrices of at least ``n_rows`` rows, rounded up to whole tiles; they only ever grow."""
         if self.blocks.shape[1] < n_rows:
             capacity = (n_rows + n_rows // 4) // TILE_ROWS * TILE_ROWS + TILE_ROWS
@@ -140,11 +142,13 @@ class _Pass:
         first, group, n_groups = self._groups(rows, row_features)
         capacity = max(state.n_rows, state.n_variables)
         layers.forward(
-            net.weights, net.row_norm, net.variable_norm, net.search_norm, net.n_rounds, net.degree_power, row_features,
-            usable(state.variable_features), search_features, rows.chosen, rows.n, first, group, n_groups,
-            rows.position, variables.chosen, variables.n, variables.position, candidates,
-            self.scratch.ascending(capacity),
-            edges.indptr, edges.indices, row_values, columns.indptr, columns.indices, variable_values,
+            net.weights, net.row_norm, net.variable_norm, net.search_norm,
+            net.n_rounds, net.degree_power,
+            row_features, usable(state.variable_features), search_features,
+            rows.chosen, rows.n, first, group, n_groups, rows.position,
+            variables.chosen, variables.n, variables.position, candidates, self.scratch.ascending(capacity),
+            edges.indptr, edges.indices, row_values,
+            columns.indptr, columns.indices, variable_values,
             self.scratch.matrices(capacity, net.weights.shape[1]), scores,
         )  # fmt: skip
         return scores
@@ -170,6 +174,7 @@ class _Pass:
     def _groups(self, rows: _Vertices, features: FloatArray) -> tuple[IndexArray, IndexArray, int]:
         """Return one row of each set with equal features, the group of each row, and how many groups there are."""
         first, group = self.scratch.index("first", rows.n), self.scratch.index("group", rows.n)
+        # A power of two, and at least twice the rows: the hash table's mask and its probing rely on it.
         table = self.scratch.index("table", 2 << rows.n.bit_length())
         n = kernels.group_equal(features.view(np.int64), rows.chosen, rows.n, table, first, group)
         return (first, group, n) if n else (rows.chosen, self.scratch.ascending(rows.n), rows.n)

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import pyscipopt
 
+from gnn_branching.compilation import Integers, Reals
 from gnn_branching.contracts import CandidateIndex, CandidateSet, FloatArray, IndexArray
 from gnn_branching.solver import scip_library as scip
 from gnn_branching.solver.environment import address_of
@@ -88,8 +89,8 @@ def current_candidates(model: pyscipopt.Model, kind: CandidateSet) -> Candidates
     return Candidates(model=model, kind=kind, addresses=addresses, indices=indices, lp_values=lp_values)
 
 
-@compiled("Tuple((int64, int64[::1], int64[::1], float64[::1]))(int64, boolean)")
-def find(address: int, lp: bool) -> tuple[int, IndexArray, IndexArray, FloatArray]:
+@compiled
+def find(address: int, lp: bool) -> tuple[int, Integers, Integers, Reals]:
     """Return a position in ``PROBLEMS``, and addresses, indices and LP values of the candidates of highest priority."""
     arrays, counts = np.zeros(2, dtype=np.int64), np.zeros(2, dtype=np.int32)
     found, solution = arrays.ctypes.data, arrays.ctypes.data + arrays.itemsize
@@ -112,7 +113,7 @@ def find(address: int, lp: bool) -> tuple[int, IndexArray, IndexArray, FloatArra
     return problem, addresses, indices, values
 
 
-@compiled("int64(int64, int64)")
+@compiled
 def branch(address: int, variable: int) -> int:
     """Create the children of a variable; return SCIP's code."""
     return int(scip.branch_on_variable(address, variable, 0, 0, 0))
@@ -125,8 +126,8 @@ def pseudocost_scores(candidates: Candidates) -> FloatArray:
     return scores
 
 
-@compiled("void(int64, int64[::1], float64[::1], float64[::1])")
-def read_pseudocost_scores(address: int, candidates: IndexArray, lp_values: FloatArray, out: FloatArray) -> None:
+@compiled
+def read_pseudocost_scores(address: int, candidates: Integers, lp_values: Reals, out: Reals) -> None:
     """Write SCIP's pseudocost scores."""
     for i in range(candidates.size):
         out[i] = scip.variable_pseudocost_score(address, candidates[i], lp_values[i])

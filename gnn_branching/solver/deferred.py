@@ -11,7 +11,7 @@ import pyscipopt
 
 from gnn_branching.contracts import Policy, RuleStatistics
 from gnn_branching.solver.plugin import WeaklyBound
-from gnn_branching.solver.settings import RULE_NAME, RuleSettings
+from gnn_branching.solver.settings import RuleSettings
 
 if TYPE_CHECKING:
     from gnn_branching.solver.rule import LearnedBranching
@@ -53,9 +53,7 @@ class DeferredBranching(WeaklyBound, pyscipopt.Branchrule):
     def attach(cls, model: pyscipopt.Model, policy: DeferredPolicy, settings: RuleSettings) -> Self:
         """Add the rule to a model that has not been solved yet, and begin to load its policy."""
         rule = cls(policy, settings)
-        description = f"learned branching: {policy.name}"
-        model.includeBranchrule(rule, RULE_NAME, description, settings.priority, settings.max_depth, 1.0)
-        rule.bind(model)
+        rule.include(model, policy.name, settings)
         rule._thread.start()
         return rule
 

@@ -9,12 +9,11 @@ from itertools import groupby
 import numpy as np
 import pyscipopt
 
-from gnn_branching.compilation import kernel
+from gnn_branching.compilation import Integers, RealMatrix, Reals, kernel
 from gnn_branching.contracts import (
     FEATURE_SCHEMA,
     BranchingState,
     FloatArray,
-    IndexArray,
     InputError,
 )
 from gnn_branching.feature_schema import (
@@ -161,8 +160,8 @@ class KhalilFeatures:
 
 # Compiled: after an LP solve the caches are cold, and each of NumPy's functions costs its code's way from memory.
 # Sums may run in vectors ("reassoc"); NaN and infinities stay what they are.
-@kernel("boolean(float64[::1])", nogil=True, fastmath={"reassoc"})
-def all_finite(values: FloatArray) -> bool:
+@kernel(nogil=True, fastmath={"reassoc"})
+def all_finite(values: Reals) -> bool:
     """Return whether no value is NaN or infinite: 0 times each is 0 then."""
     zero = 0.0
     for i in range(values.size):
@@ -170,10 +169,8 @@ def all_finite(values: FloatArray) -> bool:
     return zero == 0.0
 
 
-@kernel("uint8(float64[:,::1], float64[:,::1], int64[::1], float64[::1])", nogil=True)
-def check(
-    row_features: FloatArray, variable_features: FloatArray, candidates: IndexArray, lp_values: FloatArray
-) -> int:
+@kernel(nogil=True)
+def check(row_features: RealMatrix, variable_features: RealMatrix, candidates: Integers, lp_values: Reals) -> int:
     """Return the position in ``PROBLEMS`` of what is wrong, 0 if nothing is."""
     for i in range(candidates.size):
         inside = 0 <= candidates[i] < variable_features.shape[0]

@@ -12,9 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 import pyscipopt
-from numba import types
 
-from gnn_branching.compilation import kernel
+from gnn_branching.compilation import FixedRealMatrix, Reals, kernel
 from gnn_branching.contracts import BranchingState, CandidateIndex, FeatureRanges, FloatArray
 from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.solver.candidates import Candidates, HandoverError, pseudocost_scores
@@ -41,8 +40,6 @@ HAND_OVER_AT, COME_BACK_AT = 10.0, 1.0
 """Wealth at which the policy has lost (it is as high with probability 1/10 at most if it has not), and has not."""
 LEAST_WEALTH = 0.1
 """Wealth never falls below: a policy that was good for long is still caught when it turns bad."""
-
-_MATRIX = types.Array(types.float64, 2, "C", readonly=True)
 
 
 class InputGuard:
@@ -81,6 +78,7 @@ class InputGuard:
 def _without(bounds: FloatArray, column: int) -> FloatArray:
     """Return bounds that let a column be anything."""
     open_ended = bounds.copy()
+    # A quarter of the largest number: the width between both, and the margin on it, must not overflow.
     open_ended[:, column] = (-np.finfo(np.float64).max / 4, np.finfo(np.float64).max / 4)
     return open_ended
 
@@ -105,6 +103,7 @@ class GainGuard:
     @property
     def has_lost(self) -> bool:
         """Whether SCIP is to decide for now."""
+        # Two thresholds, so that who decides does not flicker from bet to bet.
         self._has_lost = self.wealth > (COME_BACK_AT if self._has_lost else HAND_OVER_AT)
         return self._has_lost
 
@@ -126,16 +125,18 @@ class GainGuard:
             return
         finally:
             self.n_iterations += model.getNStrongbranchLPIterations() - before
-        if not ours + rivals > 0.0:
+        if not ours + rivals > 0.0:  # neither gained anything, or one is NaN: there is nothing to divide
             return
         loss = float((rivals - ours) / (ours + rivals))
+        # The loss is at least -1: a bet multiplies the wealth by 1 - STAKE at worst, and never makes it negative. As
+        # long as the mean loss is tolerable, no bet is expected to raise it.
         self.wealth *= 1.0 + STAKE / (1.0 + TOLERATED_LOSS) * (loss - TOLERATED_LOSS)
         self.wealth = max(self.wealth, LEAST_WEALTH)
         self.n_bets += 1
 
 
-@kernel(types.float64(_MATRIX, types.float64[::1], types.float64[::1]), nogil=True)
-def share_outside(values: FloatArray, low: FloatArray, high: FloatArray) -> float:
+@kernel(nogil=True)
+def share_outside(values: FixedRealMatrix, low: Reals, high: Reals) -> float:
     """Return the largest share, over the columns, of values outside the column's range, widened by ``MARGIN``.
 
     Args:

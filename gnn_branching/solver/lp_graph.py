@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 import pyscipopt
 
-from gnn_branching.contracts import FloatArray, IndexArray
-from gnn_branching.edges import Edges, ShortIndexArray, read_only
+from gnn_branching.compilation import IntegerMatrix, Integers, RealMatrix, Reals, Shorts
+from gnn_branching.contracts import FloatArray
+from gnn_branching.edges import Edges, read_only
 from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.solver import scip_library as scip
 from gnn_branching.solver.environment import address_of
@@ -64,6 +65,7 @@ class LpGraph:
         Returns:
             Row features (n_rows, n_row_features) and variable features (n_variables, n_variable_features), fresh.
         """
+        # A few comparisons a row instead of reading every coefficient: between neighbours in the tree little changes.
         if not same_graph(self.address, self._variables, self._rows):
             self._read_structure()
         row_features = np.empty((self._n_rows, len(ROW_FEATURES)))
@@ -83,7 +85,7 @@ class LpGraph:
         self.edges = Edges(indptr=read_only(indptr), indices=read_only(indices), values=read_only(values))
 
 
-@compiled("int64(int64, int64)")
+@compiled
 def sides(address: int, row: int) -> int:
     """Return 1 for a finite left-hand side, plus 2 for a finite right-hand side."""
     infinity = scip.infinity(address)
@@ -91,14 +93,14 @@ def sides(address: int, row: int) -> int:
     return (1 if has_left else 0) + (2 if has_right else 0)
 
 
-@compiled("int64(int64, int64)")
+@compiled
 def shape(address: int, row: int) -> int:
     """Return the number of a row's nonzeros in the LP and its sides, in one number."""
     return 4 * int(scip.row_n_nonzeros(row)) + sides(address, row)
 
 
-@compiled("boolean(int64, int64[::1], int64[:,::1])")
-def same_graph(address: int, known_variables: IndexArray, known_rows: IndexArray) -> bool:
+@compiled
+def same_graph(address: int, known_variables: Integers, known_rows: IntegerMatrix) -> bool:
     """Return whether variables and rows are the known ones."""
     n_variables, n_rows = scip.n_variables(address), scip.n_lp_rows(address)
     if n_variables != known_variables.size or n_rows != known_rows.shape[0]:
@@ -114,7 +116,7 @@ def same_graph(address: int, known_variables: IndexArray, known_rows: IndexArray
     return True
 
 
-@compiled("UniTuple(int64, 4)(int64)")
+@compiled
 def count_graph(address: int) -> tuple[int, int, int, int]:
     """Return the numbers of variables, of the LP's rows, of the graph's rows, one a side, and of its edges."""
     n_lp_rows = scip.n_lp_rows(address)
@@ -127,15 +129,15 @@ def count_graph(address: int) -> tuple[int, int, int, int]:
     return int(scip.n_variables(address)), int(n_lp_rows), n_rows, n_edges
 
 
-@compiled("void(int64, int64[::1], int64[:,::1], float64[::1], int64[::1], int32[::1], float64[::1])")
+@compiled
 def read_structure(
     address: int,
-    known_variables: IndexArray,
-    known_rows: IndexArray,
-    products: FloatArray,
-    indptr: IndexArray,
-    indices: ShortIndexArray,
-    edge_values: FloatArray,
+    known_variables: Integers,
+    known_rows: IntegerMatrix,
+    products: Reals,
+    indptr: Integers,
+    indices: Shorts,
+    edge_values: Reals,
 ) -> None:
     """Write what stays: variables, numbers and shapes of rows, the rows' products with the objective, edges."""
     variables = scip.addresses_at(scip.variables(address), known_variables.size)
@@ -145,6 +147,7 @@ def read_structure(
     vertex = edge = 0
     for i in range(known_rows.shape[0]):
         row = rows[i]
+        # A row that may be changed never matches its number again, so that it is read anew at every tree node.
         known_rows[i, 0] = MODIFIABLE if scip.row_is_modifiable(row) != 0 else int(scip.row_number(row))
         known_rows[i, 1] = shape(address, row)
         n = scip.row_n_nonzeros(row)
@@ -155,6 +158,7 @@ def read_structure(
         products[i] = 0.0
         for k in range(n):
             products[i] += values[k] * scip.column_objective(columns[k])
+        # A ranged row or an equation is two vertices: its left-hand side, signs turned, then its right-hand side.
         for side in range(2):
             if sides(address, row) & (1 << side):
                 sign = 1.0 if side else -1.0
@@ -166,10 +170,8 @@ def read_structure(
                 indptr[vertex] = edge
 
 
-@compiled("void(int64, float64[::1], float64, float64, float64[:,::1])")
-def read_rows(
-    address: int, products: FloatArray, objective_norm: float, age_scale: float, features: FloatArray
-) -> None:
+@compiled
+def read_rows(address: int, products: Reals, objective_norm: float, age_scale: float, features: RealMatrix) -> None:
     """Write row features."""
     rows = scip.addresses_at(scip.lp_rows(address), products.size)
     objective_scale = objective_norm if objective_norm > 0.0 else 1.0
@@ -197,9 +199,9 @@ def read_rows(
                 vertex += 1
 
 
-@compiled("void(int64, int64[::1], float64, float64, float64[:,::1])")
+@compiled
 def read_variables(
-    address: int, variables: IndexArray, objective_norm: float, age_scale: float, features: FloatArray
+    address: int, variables: Integers, objective_norm: float, age_scale: float, features: RealMatrix
 ) -> None:
     """Write variable features."""
     infinity, incumbent = scip.infinity(address), scip.best_solution(address)
@@ -230,13 +232,13 @@ def read_variables(
         out[_BASIS + scip.column_basis_status(column)] = 1.0
 
 
-@compiled("void(int64, int64[::1], float64[::1], float64[:,::1], float64[:,::1])")
+@compiled
 def read_features(
     address: int,
-    variables: IndexArray,
-    products: FloatArray,
-    row_features: FloatArray,
-    variable_features: FloatArray,
+    variables: Integers,
+    products: Reals,
+    row_features: RealMatrix,
+    variable_features: RealMatrix,
 ) -> None:
     """Write the features of the current tree node."""
     objective_norm = scip.objective_norm(address)

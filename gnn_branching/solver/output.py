@@ -3,38 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pyscipopt
+from wurlitzer import Wurlitzer
 
 from gnn_branching.solver.environment import address_of, scip_library
-
-
-@contextmanager
-def redirected(target: int, *descriptors: int) -> Iterator[None]:
-    """Send what Python and C code write to some of this process's descriptors to another one.
-
-    By duplicates, not by a pipe that a thread reads: SCIP holds the interpreter's lock while it solves, so that nobody
-    would empty a pipe that is full.
-    """
-    flush = ctypes.CDLL(None).fflush
-    sys.stdout.flush()
-    sys.stderr.flush()
-    flush(None)
-    saved = [os.dup(descriptor) for descriptor in descriptors]
-    for descriptor in descriptors:
-        os.dup2(target, descriptor)
-    try:
-        yield
-    finally:
-        flush(None)
-        for descriptor, original in zip(descriptors, saved, strict=True):
-            os.dup2(original, descriptor)
-            os.close(original)
 
 
 @contextmanager
@@ -45,7 +21,9 @@ def native_output() -> Iterator[list[str]]:
     ctypes.CDLL(str(scip_library())).SCIPmessageSetErrorPrintingDefault()
     with tempfile.TemporaryFile() as capture:
         try:
-            with redirected(capture.fileno(), 1, 2):
+            # To a file, not to a pipe that a thread reads: SCIP holds the interpreter's lock while it solves, so that
+            # nobody would empty a pipe that is full.
+            with Wurlitzer(stdout=capture, stderr=capture):
                 yield messages
         finally:
             capture.seek(0)

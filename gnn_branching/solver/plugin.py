@@ -6,6 +6,8 @@ import weakref
 
 import pyscipopt
 
+from gnn_branching.solver.settings import RULE_NAME, RuleSettings
+
 
 class WeaklyBound:
     """Goes before PySCIPOpt's class in a plug-in's bases; call :meth:`bind` once the plug-in is included.
@@ -28,6 +30,12 @@ class WeaklyBound:
         """Remember the model, and let go of PySCIPOpt's own reference to it."""
         self._model = weakref.ref(model)
         _attribute_of(self).__set__(self, None)
+
+    def include(self, model: pyscipopt.Model, policy: str, settings: RuleSettings) -> None:
+        """Become the learned rule of a model that has not been solved yet."""
+        description = f"learned branching: {policy}"
+        model.includeBranchrule(self, RULE_NAME, description, settings.priority, settings.max_depth, 1.0)
+        self.bind(model)
 
     @property
     def is_in_another_model(self) -> bool:

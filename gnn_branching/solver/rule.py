@@ -110,9 +110,7 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
         if not isinstance(policy, Policy):
             policy = FunctionPolicy(function=policy, name=getattr(policy, "__name__", "function"))
         rule = cls(policy, settings)
-        description = f"learned branching: {policy.name}"
-        model.includeBranchrule(rule, RULE_NAME, description, settings.priority, settings.max_depth, 1.0)
-        rule.bind(model)
+        rule.include(model, policy.name, settings)
         return rule
 
     @property
@@ -136,6 +134,7 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
         if self.is_in_another_model:
             return
         self._extractor.watch(self.model)
+        # After a restart presolving may have made other constraints of them, so look again.
         handlers = {constraint.getConshdlrName() for constraint in self.model.getConss()}
         unseen = sorted(handlers & UNSEEN_CONSTRAINTS)
         self._blocked = f"constraint-{unseen[0]}" if unseen else ""
@@ -175,6 +174,7 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
         self.last_score = nan
 
     def _hand_over(self, reason: str) -> CallbackResult:
+        # A model of another kind, not a choice that went wrong: its recipe does harm as well.
         is_foreign = reason == "guard-input" or (self._blocked and self._settings.guard)
         if is_foreign and self._leave_recipe():
             return self._hand_over("guard-recipe")
@@ -185,6 +185,7 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
     def _decide(self) -> CallbackResult:
         if self.is_in_another_model:
             raise HandoverError("included-in-another-model")
+        # Before anything that may hand over: features of the root are wanted deeper in the tree too.
         if self.model.getDepth() == 0:
             self._extractor.note_root(self.model)
         self._check_turn()
@@ -199,6 +200,7 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
         inferred = perf_counter()
         self._inference_seconds += inferred - extracted
         limit = self._settings.time_limit_seconds
+        # This decision counts still; from the next one on SCIP decides.
         self._too_slow = limit is not None and inferred - start > limit
         self._check_scores(scores, state.n_candidates)
         self._check_gains(candidates, CandidateIndex(int(np.argmax(scores))))
@@ -235,6 +237,7 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
         if not all_finite(np.ascontiguousarray(scores, dtype=np.float64)):
             raise HandoverError("score-not-finite")
         if self._settings.confidence and n_candidates > 1:
+            # The two largest probabilities of a softmax, their difference taken without an overflow.
             second, best = np.partition(scores, -2)[-2:]
             total = np.exp(scores - best).sum()
             if (1.0 - np.exp(second - best)) / total < self._settings.confidence:
@@ -262,6 +265,7 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
                 n_best=self._settings.strong_branching_top_k,
                 iteration_limit=self._settings.strong_branching_iteration_limit,
             )
+            # Strong branching found a child infeasible, or the node: SCIP tightens, and asks again or goes on.
             if isinstance(verdict, Reduction):
                 self._n_decisions += 1
                 self._n_reductions += 1

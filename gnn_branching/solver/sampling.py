@@ -93,6 +93,7 @@ class SamplingRule(WeaklyBound, pyscipopt.Branchrule):
         """Sample this tree node, or leave it to the exploration rule."""
         if self._config.khalil_features and self.model.getDepth() == 0:
             self._extractor.note_root(self.model)
+        # The draw first, full or not: one a tree node, whatever the limit on samples.
         if self._rng.random() >= self._config.expert_probability or self._is_full():
             return {"result": pyscipopt.SCIP_RESULT.DIDNOTRUN}
         start = perf_counter()
@@ -127,7 +128,7 @@ class SamplingRule(WeaklyBound, pyscipopt.Branchrule):
             self.episode.expert_seconds += perf_counter() - start
         self.episode.samples.append(Sample(state=state, scores=scores, origin=self._here()))
         candidates.branch(CandidateIndex(int(np.argmax(scores))))
-        if self._is_full():
+        if self._is_full():  # what SCIP would still find is of no use
             model.interruptSolve()
         return {"result": pyscipopt.SCIP_RESULT.BRANCHED}
 

@@ -8,7 +8,7 @@ PySCIPOpt has loaded: nothing depends on the layout of SCIP's structs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import llvmlite.binding  # type: ignore[import-untyped]
 import numba
@@ -18,7 +18,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from gnn_branching.compilation import kernel
+from gnn_branching.compilation import Function, kernel
 from gnn_branching.contracts import FloatArray, IndexArray
 from gnn_branching.solver.environment import scip_library
 
@@ -28,8 +28,6 @@ REAL, INT, BOOL = types.float64, types.int32, types.uint8
 """``SCIP_Real``; ``int`` and enumerations; ``SCIP_Bool``, whose lowest byte tells."""
 OKAY = 1
 """``SCIP_OKAY``."""
-
-Function = TypeVar("Function", bound=Callable[..., object])
 
 
 @intrinsic
@@ -52,9 +50,9 @@ def reals_at(address: int, n: int) -> FloatArray:
     return numba.carray(_pointer(address), n, np.float64)  # type: ignore[attr-defined, call-arg]
 
 
-def compiled(signature: str) -> Callable[[Function], Function]:
-    """Compile a function that calls SCIP, for one signature in Numba's notation, at import; cached on disk."""
-    return kernel(signature, error_model="numpy")
+def compiled(function: Function) -> Function:
+    """Compile a function that calls SCIP for the types of its annotations, at import; cached on disk."""
+    return kernel(error_model="numpy")(function)
 
 
 def _function(name: str, result: types.Type, *arguments: types.Type) -> Callable[..., Any]:

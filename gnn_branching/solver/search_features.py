@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnn_branching.contracts import FloatArray, IndexArray
+from gnn_branching.compilation import Integers, RealMatrix, Reals
+from gnn_branching.contracts import FloatArray
 from gnn_branching.feature_schema import SEARCH_FEATURES
 from gnn_branching.solver import scip_library as scip
 from gnn_branching.solver.environment import address_of
@@ -52,13 +53,13 @@ def extract_search(candidates: Candidates) -> FloatArray:
     return features
 
 
-@compiled("float64(float64, float64)")
+@compiled
 def _share(value: float, other: float) -> float:
     """Return how much a value, zero or more, is of itself and another one; 0 of nothing."""
     return value / (value + other) if value > 0.0 else 0.0
 
 
-@compiled("float64(float64, float64)")
+@compiled
 def _log_proportion(value: float, other: float) -> float:
     """Return the logarithm of a proportion within bounds; 0 if there is nothing to compare with."""
     if not other > 0.0:
@@ -66,14 +67,15 @@ def _log_proportion(value: float, other: float) -> float:
     return float(np.log(min(max(value / other, LEAST_PROPORTION), 1.0 / LEAST_PROPORTION)))
 
 
-@compiled("void(int64, int64, float64, float64[::1])")
-def _read_strong_branching(address: int, variable: int, infinity: float, row: FloatArray) -> None:
+@compiled
+def _read_strong_branching(address: int, variable: int, infinity: float, row: Reals) -> None:
     """Write the score and the age of the last strong branching on a variable, if there was one that told gains."""
     age = scip.variable_strong_branching_age(address, variable)
     if not 0 <= age < 2**62:  # SCIP's largest number stands for never
         return
     bounds = np.zeros(4)
     here = bounds.ctypes.data
+    # SCIP writes through pointers: the children's bounds to entries 0 and 1, the LP's objective then to entry 3.
     code = scip.variable_strong_branching(address, variable, here, here + 8, 0, 0, 0, here + 24)
     if code != scip.OKAY or not (abs(bounds[0]) < infinity and abs(bounds[1]) < infinity):
         return
@@ -83,8 +85,8 @@ def _read_strong_branching(address: int, variable: int, infinity: float, row: Fl
     row[_STRONG_AGE] = np.log1p(np.float64(age))
 
 
-@compiled("void(int64, float64, float64, boolean, float64[:,::1])")
-def _read_standing(address: int, objective: float, upper: float, has_incumbent: bool, out: FloatArray) -> None:
+@compiled
+def _read_standing(address: int, objective: float, upper: float, has_incumbent: bool, out: RealMatrix) -> None:
     """Write what is the same for all candidates."""
     n_nodes = np.float64(scip.n_nodes(address))
     n_open = np.float64(scip.n_open_nodes(address))
@@ -105,8 +107,8 @@ def _read_standing(address: int, objective: float, upper: float, has_incumbent: 
         row[_GAP_CLOSED], row[_POSITION], row[_ESTIMATE] = closed, position, estimate
 
 
-@compiled("void(int64, int64[::1], float64[::1], float64[:,::1])")
-def read_search(address: int, candidates: IndexArray, lp_values: FloatArray, out: FloatArray) -> None:
+@compiled
+def read_search(address: int, candidates: Integers, lp_values: Reals, out: RealMatrix) -> None:
     """Write all features; ``out`` holds zeros."""
     infinity, objective = scip.infinity(address), scip.lp_objective(address)
     upper = scip.upper_bound(address)
@@ -138,6 +140,7 @@ def read_search(address: int, candidates: IndexArray, lp_values: FloatArray, out
         left = scip.variable_local_upper_bound(variable) - scip.variable_local_lower_bound(variable)
         row[_DOMAIN] = left / whole if 0.0 < whole < infinity else 1.0
         _read_strong_branching(address, variable, infinity, row)
+    # A second pass: only now is known what each candidate's values are to be compared with.
     mean_score = out[:, _SCORE].mean() if n else 0.0
     best_score = out[:, _SCORE].max() if n else 0.0
     mean_down, mean_up = out[:, _PSEUDOCOST_DOWN].sum() / max(n, 1), out[:, _PSEUDOCOST_UP].sum() / max(n, 1)
@@ -147,6 +150,7 @@ def read_search(address: int, candidates: IndexArray, lp_values: FloatArray, out
         row = out[i]
         row[_PSEUDOCOST_DOWN] = _log_proportion(row[_PSEUDOCOST_DOWN], mean_down)
         row[_PSEUDOCOST_UP] = _log_proportion(row[_PSEUDOCOST_UP], mean_up)
+        # Before the score itself is overwritten by its proportion to the mean.
         row[_TO_BEST] = _log_proportion(row[_SCORE], best_score)
         row[_SCORE] = _log_proportion(row[_SCORE], mean_score)
         row[_INFERENCE] = _share(row[_INFERENCE], mean_inference)

@@ -44,6 +44,7 @@ def verify_best(
     model.startStrongbranch()
     try:
         for position in order:
+            # A pseudo candidate may be integral; SCIP's strong branching here is for fractional ones alone.
             variable = candidates.variables[position]
             value = float(candidates.lp_values[position])
             if model.isFeasIntegral(value):
@@ -51,9 +52,8 @@ def verify_best(
             down, up, _, _, down_infeasible, up_infeasible, _, _, failed = model.getVarStrongbranch(
                 variable, iteration_limit, idempotent=False, integral=False
             )
-            if failed:
-                break
-            if down_infeasible or up_infeasible:
+            # An infeasible child changes the tree node, so that scores of further candidates would be worth nothing.
+            if failed or down_infeasible or up_infeasible:
                 break
             gains = [max(down - lp_objective, 0.0), max(up - lp_objective, 0.0)]
             score = model.getBranchScoreMultiple(variable, gains)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from gnn_branching.diagnostics.measures.finding import Finding, Verdict, at_least, at_most
@@ -85,11 +86,9 @@ class TheoryReport:
         return "\n".join(lines)
 
 
-def exactly(
-    name: str, value: float, reference: float, tolerance: float, statement: str, *, assumptions_met: bool = True
-) -> TheoryCheck:
+def exactly(name: str, value: float, reference: float, tolerance: float, statement: str) -> TheoryCheck:
     """Compare ``|value − reference| ≤ tolerance``; the row's bound is the tolerance."""
-    distance = at_most(name, abs(value - reference), tolerance, statement, assumptions_met=assumptions_met)
+    distance = at_most(name, abs(value - reference), tolerance, statement)
     return _against(distance, value, tolerance, reference, Relation.WITHIN)
 
 
@@ -106,7 +105,8 @@ def _against(distance: Finding, value: float, bound: float, reference: float, re
     return TheoryCheck(finding=found, reference=reference, relation=relation)
 
 
-def below(
+def bounded(
+    relation: Relation,
     name: str,
     value: float,
     bound: float,
@@ -117,25 +117,13 @@ def below(
     assumptions_met: bool = True,
     slack: float = 0.0,
 ) -> TheoryCheck:
-    """Compare ``value ≤ bound``."""
-    found = at_most(name, value, bound, statement, assumptions_met=assumptions_met, slack=slack)
-    return TheoryCheck(finding=found, reference=reference, expected=expected)
+    """Compare ``value ≤ bound``, or ``value ≥ bound`` where the relation is ``AT_LEAST``."""
+    compare = at_least if relation is Relation.AT_LEAST else at_most
+    found = compare(name, value, bound, statement, assumptions_met=assumptions_met, slack=slack)
+    return TheoryCheck(finding=found, reference=reference, expected=expected, relation=relation)
 
 
-def above(
-    name: str,
-    value: float,
-    bound: float,
-    statement: str,
-    *,
-    reference: float = math.nan,
-    expected: Verdict = Verdict.HOLDS,
-    assumptions_met: bool = True,
-    slack: float = 0.0,
-) -> TheoryCheck:
-    """Compare ``value ≥ bound``."""
-    found = at_least(name, value, bound, statement, assumptions_met=assumptions_met, slack=slack)
-    return TheoryCheck(finding=found, reference=reference, expected=expected, relation=Relation.AT_LEAST)
+below, above = partial(bounded, Relation.AT_MOST), partial(bounded, Relation.AT_LEAST)
 
 
 def write_report(paper: str, claim: str, checks: Sequence[TheoryCheck], out: Path, started: float) -> TheoryReport:

@@ -79,11 +79,11 @@ GUARDED_PRESETS = ("guarded", "verified-top")
 """Ways of using a policy that hand over to SCIP on models of another kind: what a recipe may ask for."""
 
 
-def rules_for(policy: str, *, presets: tuple[str, ...] = GUARDED_PRESETS) -> tuple[str, ...]:
+def rules_for(policy: str) -> tuple[str, ...]:
     """Return who may branch: the policy in several ways, or SCIP; for a rule of SCIP itself, SCIP alone."""
     if policy in SCIP_RULES:
         return tuple(dict.fromkeys((policy, "relpscost", "pscost")))
-    return (*presets, "relpscost", "pscost")
+    return (*GUARDED_PRESETS, "relpscost", "pscost")
 
 
 def is_policy(rule: str) -> bool:

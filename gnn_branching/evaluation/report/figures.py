@@ -85,28 +85,22 @@ def performance_profile(records: Sequence[SolveRecord], options: ComparisonOptio
     for own in runs.values():
         for key, seconds in _solved_seconds(own).items():
             best[key] = min(best.get(key, math.inf), seconds)
-    keys = sorted({key for own in runs.values() for key in own})
-    with drawing() as (figure, (axes,)):
-        largest = 2.0
-        for method, (color, _) in method_styles(list(runs), options.baseline).items():
-            own_seconds = _solved_seconds(runs[method])
-            factors = np.sort(np.array([own_seconds[key] / best[key] for key in own_seconds]))
-            largest = max(largest, float(factors[-1]) if factors.size else 1.0)
-            _steps(axes, factors, len(keys), start=1.0, color=color, method=method)
-        for line in axes.get_lines():
-            _extend(line, 1.1 * largest)
-        _plain_log(axes, "x", subdivisions=(1.0, 2.0, 5.0))
-        axes.set_xlim(1.0, 1.1 * largest)
-        _share_axis(axes)
-        axes.set_xlabel("factor of the fastest rule's time")
-        axes.set_ylabel("runs solved")
-        _legend_below(figure)
-        return finish(
-            figure,
-            name=f"profile-{name}",
-            title="Performance profile",
-            caption="Share of runs solved within a factor of the fastest rule's time; higher, further left is better.",
-        )
+    n_keys = len({key for own in runs.values() for key in own})
+    factors = {
+        method: np.sort(np.array([seconds / best[key] for key, seconds in _solved_seconds(own).items()]))
+        for method, own in runs.items()
+    }
+    largest = max(2.0, *(float(own[-1]) for own in factors.values() if own.size))
+    return _cumulative(
+        factors,
+        dict.fromkeys(runs, n_keys),
+        options,
+        span=(1.0, 1.1 * largest),
+        axis="factor of the fastest rule's time",
+        name=f"profile-{name}",
+        title="Performance profile",
+        caption="Share of runs solved within a factor of the fastest rule's time; higher, further left is better.",
+    )
 
 
 def solved_over_time(records: Sequence[SolveRecord], options: ComparisonOptions, *, name: str) -> Picture:
@@ -225,13 +219,16 @@ def _cumulative(
     totals: Mapping[Method, int],
     options: ComparisonOptions,
     *,
+    span: tuple[float, float] | None = None,
     axis: str,
     name: str,
     title: str,
     caption: str,
 ) -> Picture:
+    """Draw the share of each method's runs whose value is at most so much; over all values if no span is given."""
     everything = np.concatenate([np.asarray(own, dtype=np.float64) for own in values.values()] or [np.zeros(0)])
-    low, high = (0.8 * everything.min(), 1.25 * everything.max()) if everything.size else (0.1, 1.0)
+    around = (0.8 * everything.min(), 1.25 * everything.max()) if everything.size else (0.1, 1.0)
+    low, high = span or around
     with drawing() as (figure, (axes,)):
         for method, (color, _) in method_styles(list(values), options.baseline).items():
             _steps(axes, values[method], totals[method], start=low, color=color, method=method)

@@ -8,7 +8,6 @@ import numpy as np
 
 from gnn_branching.contracts import AgreementRecord, BranchingState, FloatArray, Policy
 from gnn_branching.labels import tied_for_best
-from gnn_branching.seeding import generator
 from gnn_branching.solver.candidates import current_candidates
 from gnn_branching.solver.expert import make_expert
 from gnn_branching.solver.rule import FunctionPolicy
@@ -25,7 +24,6 @@ def agreement_along_tree(
     settings: str,
     seed: int,
     limits: SolveLimits,
-    probability: float = 1.0,
 ) -> list[AgreementRecord]:
     """Solve with a policy, and score its candidates by strong branching at the tree nodes it visits.
 
@@ -35,20 +33,17 @@ def agreement_along_tree(
         path: Problem file.
         policy: Who branches.
         settings: Named SCIP settings.
-        seed: SCIP's seed; it also chooses the tree nodes to ask at.
+        seed: SCIP's seed.
         limits: When to stop.
-        probability: Share of the tree nodes at which the expert is asked.
     """
     records: list[AgreementRecord] = []
-    rng = generator(seed, "agreement")
     expert = make_expert(policy.candidate_set)
 
     def scores(state: BranchingState) -> FloatArray:
         chosen = policy.scores(state)
-        if rng.random() < probability:
-            candidates = current_candidates(model, policy.candidate_set)
-            depth = int(model.getDepth())
-            records.append(compare_scores(chosen, expert(model, candidates), instance=Path(path).name, depth=depth))
+        candidates = current_candidates(model, policy.candidate_set)
+        depth = int(model.getDepth())
+        records.append(compare_scores(chosen, expert(model, candidates), instance=Path(path).name, depth=depth))
         return chosen
 
     watched = FunctionPolicy(

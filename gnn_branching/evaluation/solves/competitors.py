@@ -164,7 +164,7 @@ def _shipped_hash(name: str) -> str:
     if name not in shipped:
         known = ", ".join((*SCIP_RULES, EXPERT, HIGHS, *shipped))
         raise InputError(f"policy {name!r} is neither a folder nor one of {known}")
-    return shipped[name].weights_sha256[:16]
+    return shipped[name].fingerprint
 
 
 def _folder_hash(folder: Path) -> str:

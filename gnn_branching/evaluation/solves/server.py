@@ -41,6 +41,8 @@ def _fork(words: Sequence[str]) -> int:
     pid = os.fork()
     if pid:
         return pid
+    # From here on this is the child, which must never come back into the server's loop: hence ``os._exit``, whatever
+    # happens, which runs none of the exit handlers that it has from the server either.
     code = 1
     try:
         os.setsid()

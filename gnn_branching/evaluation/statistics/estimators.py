@@ -36,6 +36,8 @@ class RatioEstimate:
     n_instances: int
 
 
+TAIL = (1 - 0.95) / 2
+"""Share of the resamples beyond either end of an interval."""
 NO_RATIO = RatioEstimate(value=math.nan, low=math.nan, high=math.nan, p=math.nan, n_pairs=0, n_instances=0)
 
 
@@ -63,7 +65,6 @@ def paired_ratio(
     *,
     shift: float,
     n_resamples: int = 4000,
-    confidence: float = 0.95,
     seed: int = 0,
 ) -> RatioEstimate:
     """Return the ratio of the two shifted geometric means over the same pairs, with a cluster-bootstrap interval.
@@ -78,7 +79,6 @@ def paired_ratio(
         instances: int64, (n_pairs,): which instance a pair belongs to, 0 … n_instances − 1, each present.
         shift: As in :func:`shifted_geometric_mean`.
         n_resamples: Bootstrap resamples.
-        confidence: Nominal coverage of the interval.
         seed: Root of the resamples, which depend on nothing else but ``instances``: all measures share them.
     """
     if candidate.size == 0:
@@ -90,7 +90,7 @@ def paired_ratio(
     low, high = math.nan, math.nan
     if candidate.size > 1:
         weights = cluster_weights(tuple(instances.tolist()), n_resamples, seed)
-        tail = _expanded_tail(confidence, n_instances if n_instances > 1 else candidate.size)
+        tail = _expanded_tail(n_instances if n_instances > 1 else candidate.size)
         low, high = _resampled_interval(logs, weights, shift=shift, tail=tail)
     differences = np.bincount(instances, logs[0] - logs[1]) / np.bincount(instances)
     return RatioEstimate(
@@ -156,9 +156,9 @@ def mean_instance_deviation_percent(values: FloatArray, instances: IndexArray) -
     return float(np.mean(deviations)) if deviations else math.nan
 
 
-def _expanded_tail(confidence: float, n: int) -> float:
+def _expanded_tail(n: int) -> float:
     """Return the tail probability whose normal quantile is the Student quantile, blown up by √(n/(n−1))."""
     if n < 2:
-        return (1 - confidence) / 2
-    quantile = float(stats.t.ppf((1 - confidence) / 2, n - 1)) * math.sqrt(n / (n - 1))
+        return TAIL
+    quantile = float(stats.t.ppf(TAIL, n - 1)) * math.sqrt(n / (n - 1))
     return 0.5 * math.erfc(-quantile / math.sqrt(2))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gnn_branching.contracts import FloatArray, IndexArray
+from gnn_branching.compilation import Booleans, Integers, RealMatrix, Reals
 from gnn_branching.solver import scip_library as scip
 from gnn_branching.solver.khalil.static import DEGREE, HUGE, N_STATIC, TINY, write_degrees
 from gnn_branching.solver.scip_library import compiled
@@ -21,20 +20,20 @@ N_WEIGHTS = 4
 POSITIVE_SUM, NEGATIVE_SUM = 0, 1
 
 
-@compiled("float64(float64, float64)")
+@compiled
 def _quotient(value: float, other: float) -> float:
     """Return a quotient, 0 if one divides by 0."""
     return value / other if other != 0.0 else 0.0
 
 
-@compiled("float64(float64)")
+@compiled
 def _inverse(value: float) -> float:
     """Return an inverse, 1 of nothing."""
     return 1.0 / value if value != 0.0 else 1.0
 
 
-@compiled("boolean[::1](int64)")
-def pseudo_candidates(address: int) -> NDArray[np.bool_]:
+@compiled
+def pseudo_candidates(address: int) -> Booleans:
     """Return which variables are integer and not fixed, by index."""
     found = np.zeros(scip.n_variables(address), dtype=np.bool_)
     arrays, counts = np.zeros(1, dtype=np.int64), np.zeros(2, dtype=np.int32)
@@ -45,8 +44,8 @@ def pseudo_candidates(address: int) -> NDArray[np.bool_]:
     return found
 
 
-@compiled("void(int64, float64[::1])")
-def write_sums(row: int, out: FloatArray) -> None:
+@compiled
+def write_sums(row: int, out: Reals) -> None:
     """Write the sums of a row's positive and of its negative coefficients."""
     positive = negative = 0.0
     for value in scip.reals_at(scip.row_coefficients(row), int(scip.row_n_all_nonzeros(row))):
@@ -57,8 +56,8 @@ def write_sums(row: int, out: FloatArray) -> None:
     out[POSITIVE_SUM], out[NEGATIVE_SUM] = positive, negative
 
 
-@compiled("float64[:,::1](int64[::1])")
-def unknown_sums(candidates: IndexArray) -> FloatArray:
+@compiled
+def unknown_sums(candidates: Integers) -> RealMatrix:
     """Return room for the sums of the candidates' rows, by number, NaN: those of cuts outside the LP are long."""
     most = -1
     for candidate in candidates:
@@ -68,7 +67,7 @@ def unknown_sums(candidates: IndexArray) -> FloatArray:
     return np.full((most + 1, 2), np.nan)
 
 
-@compiled("boolean(int64, int64)")
+@compiled
 def is_active(address: int, row: int) -> bool:
     """Return whether a row of the LP holds with equality."""
     activity = scip.row_current_activity(address, row)
@@ -76,8 +75,8 @@ def is_active(address: int, row: int) -> bool:
     return bool(at_right or scip.is_equal(address, activity, scip.row_left(row)) != 0)
 
 
-@compiled("float64[:,::1](int64, boolean[::1])")
-def read_weights(address: int, candidates: NDArray[np.bool_]) -> FloatArray:
+@compiled
+def read_weights(address: int, candidates: Booleans) -> RealMatrix:
     """Return the weights of each row of the LP, NaN unless it is active.
 
     They are: one; the inverse of the sum of all absolute coefficients; of those of ``candidates``; the dual value.
@@ -101,8 +100,8 @@ def read_weights(address: int, candidates: NDArray[np.bool_]) -> FloatArray:
     return weights
 
 
-@compiled("void(int64, int64, int64, float64[::1])")
-def write_search(address: int, variable: int, column: int, out: FloatArray) -> None:
+@compiled
+def write_search(address: int, variable: int, column: int, out: Reals) -> None:
     """Write fractionality, pseudocosts and cutoffs."""
     below = scip.fraction(address, scip.column_solution_value(column))
     above = 1.0 - below
@@ -118,8 +117,8 @@ def write_search(address: int, variable: int, column: int, out: FloatArray) -> N
         out[CUTOFF + 2 + place] = _quotient(cutoffs, np.float64(scip.variable_n_branchings(variable, direction)))
 
 
-@compiled("void(int64[::1], float64[::1])")
-def write_lp_degrees(rows: IndexArray, out: FloatArray) -> None:
+@compiled
+def write_lp_degrees(rows: Integers, out: Reals) -> None:
     """Write the rows' degrees in the LP, and their proportion to those at the root."""
     write_degrees(rows, True, out, LP_DEGREE)
     for place, statistic in enumerate((0, 2, 3)):
@@ -127,16 +126,16 @@ def write_lp_degrees(rows: IndexArray, out: FloatArray) -> None:
         out[LP_DEGREE + 4 + place] = _quotient(here, there + here)
 
 
-@compiled("void(float64, float64, float64[::1])")
-def _note_side(coefficient: float, side: float, out: FloatArray) -> None:
+@compiled
+def _note_side(coefficient: float, side: float, out: Reals) -> None:
     """Take a coefficient's proportion to a right-hand side into the extremes of sides of that sign."""
     ratio = _quotient(coefficient, abs(coefficient) + abs(side))
     first = TO_SIDE if side >= 0.0 else TO_SIDE + 2
     out[first], out[first + 1] = min(out[first], ratio), max(out[first + 1], ratio)
 
 
-@compiled("void(int64, int64[::1], float64[::1], float64[::1])")
-def write_side_ratios(address: int, rows: IndexArray, coefficients: FloatArray, out: FloatArray) -> None:
+@compiled
+def write_side_ratios(address: int, rows: Integers, coefficients: Reals, out: Reals) -> None:
     """Write least and largest proportion of coefficients to sides, positive and negative; left sides are negated."""
     infinity = scip.infinity(address)
     for place in range(2):
@@ -149,8 +148,8 @@ def write_side_ratios(address: int, rows: IndexArray, coefficients: FloatArray, 
             _note_side(-coefficients[i], -left, out)
 
 
-@compiled("void(int64[::1], float64[::1], float64[:,::1], float64[::1])")
-def write_sum_ratios(rows: IndexArray, coefficients: FloatArray, sums: FloatArray, out: FloatArray) -> None:
+@compiled
+def write_sum_ratios(rows: Integers, coefficients: Reals, sums: RealMatrix, out: Reals) -> None:
     """Write least and largest proportion of coefficients, by sign, to their rows' sums of either sign.
 
     Sums are by number of the row, taken once a tree node, and noted.
@@ -173,8 +172,8 @@ def write_sum_ratios(rows: IndexArray, coefficients: FloatArray, sums: FloatArra
         out[first + 2], out[first + 3] = min(out[first + 2], to_negative), max(out[first + 3], to_negative)
 
 
-@compiled("void(int64[::1], float64[::1], float64[:,::1], float64[::1])")
-def write_active(rows: IndexArray, coefficients: FloatArray, weights: FloatArray, out: FloatArray) -> None:
+@compiled
+def write_active(rows: Integers, coefficients: Reals, weights: RealMatrix, out: Reals) -> None:
     """Write, per weight, its sum over active rows, and sum, mean, deviation and extremes of weighted coefficients."""
     out[ACTIVE : ACTIVE + 6 * N_WEIGHTS] = 0.0
     n_active = 0
@@ -197,8 +196,8 @@ def write_active(rows: IndexArray, coefficients: FloatArray, weights: FloatArray
         out[first + 4], out[first + 5] = least, most
 
 
-@compiled("void(int64, int64[::1], float64[:,::1])")
-def read_dynamic(address: int, candidates: IndexArray, features: FloatArray) -> None:
+@compiled
+def read_dynamic(address: int, candidates: Integers, features: RealMatrix) -> None:
     """Write the features of candidates beside the static ones, which are there already.
 
     Args:

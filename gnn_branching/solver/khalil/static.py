@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gnn_branching.contracts import FloatArray, IndexArray
+from gnn_branching.compilation import Integers, RealMatrix, Reals
 from gnn_branching.solver import scip_library as scip
 from gnn_branching.solver.scip_library import compiled
 
@@ -17,8 +17,8 @@ TINY = float(np.finfo(np.float64).tiny)
 HUGE = float(np.finfo(np.float64).max)
 
 
-@compiled("void(int64[::1], boolean, float64[::1], int64)")
-def write_degrees(rows: IndexArray, in_lp: bool, out: FloatArray, first: int) -> None:
+@compiled
+def write_degrees(rows: Integers, in_lp: bool, out: Reals, first: int) -> None:
     """Write mean, standard deviation, minimum and maximum of the rows' degrees; zeros without rows.
 
     Args:
@@ -43,8 +43,8 @@ def write_degrees(rows: IndexArray, in_lp: bool, out: FloatArray, first: int) ->
     out[first + 2], out[first + 3] = least, most
 
 
-@compiled("void(float64[::1], float64, float64[::1], int64)")
-def write_coefficients(coefficients: FloatArray, sign: float, out: FloatArray, first: int) -> None:
+@compiled
+def write_coefficients(coefficients: Reals, sign: float, out: Reals, first: int) -> None:
     """Write count, mean, standard deviation, minimum and maximum of the coefficients of one sign; zeros without any."""
     out[first : first + 5] = 0.0
     total, count, least, most = 0.0, 0.0, HUGE, TINY
@@ -64,8 +64,8 @@ def write_coefficients(coefficients: FloatArray, sign: float, out: FloatArray, f
     out[first + 3], out[first + 4] = least, most
 
 
-@compiled("void(int64, float64[:,::1])")
-def read_static(address: int, features: FloatArray) -> None:
+@compiled
+def read_static(address: int, features: RealMatrix) -> None:
     """Write the features of all columns of the LP, in its order, (n_columns, n_static)."""
     columns = scip.addresses_at(scip.lp_columns(address), features.shape[0])
     for i in range(features.shape[0]):
