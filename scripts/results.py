@@ -22,7 +22,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -30,7 +30,17 @@ from typing import Any
 from gnn_branching.contracts import InputError
 from gnn_branching.durable import write_durably
 from gnn_branching.evaluation.report.sources import read_sources
-from gnn_branching.evaluation.report.tables import Cell, Column, Table, format_ratio, number, ratio, to_markdown, words
+from gnn_branching.evaluation.report.tables import (
+    Cell,
+    Column,
+    Table,
+    format_number,
+    format_ratio,
+    number,
+    ratio,
+    to_markdown,
+    words,
+)
 from gnn_branching.evaluation.report.write import make_report, write_report
 
 ROOT = Path(__file__).parent.parent
@@ -239,6 +249,29 @@ def _learned_rows(folders: Sequence[Path], beside: Mapping[str, Sequence[str | f
             ratio(paper.ratios["nodes"]),
             *(Cell(text=format_ratio(float(value)), value=float(value)) for value in beside[group.family]),
         )
+
+
+def by_rule(folders: Sequence[Path], *, title: str, measure: str, own: str) -> str:
+    """Return one row a rule and one column a folder: the paired ratio to the baseline, and the mean time.
+
+    Args:
+        folders: Of ``evaluate``, one family each, the same rules in all but for the policy's name.
+        title: Of the table.
+        measure: Key of the ratio, such as ``time``.
+        own: What stands for the policy that has the family's name.
+    """
+    columns, cells = [Column(key="rule", title="", is_number=False)], dict[str, list[Cell]]()
+    for folder in folders:
+        report = make_report(read_sources([folder]))
+        (group,) = report.groups
+        columns.append(Column(key=group.family, title=group.family.replace("-", " "), has_interval=True))
+        baseline = report.options.baseline
+        for line in sorted(group.methods, key=lambda line: (line.method.policy != baseline, line.method.policy)):
+            found = Cell(text="1") if line.method.policy == baseline else ratio(line.ratios[measure])
+            text = f"{found.text} ({format_number(line.means.time_seconds)} s)"
+            cells.setdefault(line.method.policy.replace(group.family, own), []).append(replace(found, text=text))
+    rows = tuple((words(name), *found) for name, found in cells.items())
+    return to_markdown(Table(name="by-rule", title=title, columns=tuple(columns), rows=rows))
 
 
 def figures(folders: Sequence[Path], *, title: str) -> str:
