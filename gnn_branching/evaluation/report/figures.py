@@ -90,7 +90,7 @@ def performance_profile(records: Sequence[SolveRecord], options: ComparisonOptio
         method: np.sort(np.array([seconds / best[key] for key, seconds in _solved_seconds(own).items()]))
         for method, own in runs.items()
     }
-    largest = max(2.0, *(float(own[-1]) for own in factors.values() if own.size))
+    largest = max([2.0, *(float(own[-1]) for own in factors.values() if own.size)])
     return _cumulative(
         factors,
         dict.fromkeys(runs, n_keys),
