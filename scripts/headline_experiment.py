@@ -14,10 +14,11 @@ training is a line of ``results.jsonl``; what is there is not trained again.
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -139,8 +140,10 @@ class Trained:
 
 def plan(families: Iterable[str]) -> list[Setting]:
     """Return every training to be made, each once, in order."""
-    names = [field.name for field in fields(Setting)]
-    bases = [Setting(**dict(zip(names, values, strict=True))) for values in BASES]
+    bases = [
+        Setting(family=family, seed=seed, n_samples=n_samples, width=width, n_steps=n_steps, rate=rate)
+        for family, seed, n_samples, width, n_steps, rate in BASES
+    ]
     wanted = [s for base in bases if base.family in set(families) for s in (base, *base.changes().values())]
     return list(dict.fromkeys(wanted))
 
@@ -294,50 +297,63 @@ def noise_of(found: Sequence[Outcome]) -> float:
     return NORMAL_90 * float(np.sqrt(np.mean(np.square(differences)) / 2.0)) if differences else float("nan")
 
 
+def noises(found: Sequence[Outcome]) -> dict[str, float]:
+    """Return the noise of each family; that of all where a family has no second seed."""
+    own = {name: noise_of(part) for name, part in by_family(found).items()}
+    return {name: noise_of(found) if math.isnan(noise) else noise for name, noise in own.items()}
+
+
+def by_family(found: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+    """Return the trainings of each family."""
+    names = dict.fromkeys(item.setting.family for item in found)
+    return {name: [item for item in found if item.setting.family == name] for name in names}
+
+
 def table(trained: Mapping[Setting, Trained], noise: float | None = None) -> str:
-    """Return the back-test as Markdown."""
+    """Return the back-test as Markdown.
+
+    Args:
+        trained: What was trained.
+        noise: Of a gain, in nats; told from second seeds if None.
+    """
     found = outcomes(trained)
-    level = noise_of(found) if noise is None else noise
+    levels = noises(found) if noise is None else dict.fromkeys(by_family(found), noise)
     lines = [
-        f"{len(found)} trainings with all their changes, of {len(trained)} made; noise of a gain {level:.3f} nats.",
+        f"{len(found)} trainings with all their changes, of {len(trained)} made.",
         "",
-        "| family | seed | samples | width | steps | validation | gap | said | best | hit | always data | "
+        "| family | seed | samples | width | steps | rate | validation | gap | said | best | right | always data | "
         + " | ".join(CHANGES)
         + " | expected of twice the samples |",
-        "|---" * (12 + len(CHANGES)) + "|",
+        "|---" * (13 + len(CHANGES)) + "|",
     ]
     for item in found:
-        said, gain = limit_of(item.signs), data_gain(item.signs)
-        s = item.setting
-        cells = [s.family, s.seed, s.n_samples, s.width, s.n_steps, f"{item.signs.valid:.3f}", f"{item.signs.gap:.3f}"]
+        said, gain, level = limit_of(item.signs), data_gain(item.signs), levels[item.setting.family]
+        cells = [*map(str, astuple(item.setting)), f"{item.signs.valid:.3f}", f"{item.signs.gap:.3f}"]
         cells += [said, item.best(level), *("yes" if item.is_hit(x, level) else "no" for x in (said, Limit.DATA))]
         cells += [f"{item.gains[name]:+.3f}" for name in CHANGES]
         cells.append(f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join([*lines, "", *_summary(found, level)])
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "| family | noise of a gain, nats | headline right | names the best itself | always `data` right "
+        "| always `optimisation` right | median error of the gain, nats | inside its interval |",
+        "|---" * 8 + "|",
+    ]
+    lines += [_summary(name, part, levels) for name, part in {**by_family(found), "all": found}.items()]
+    return "\n".join(lines)
 
 
-def halves(found: Sequence[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
-    """Return the trainings on which the rule was made, of fewer samples, and those on which it is judged, of more."""
-    fewest = min(SAMPLES)
-    return (
-        [item for item in found if item.setting.n_samples == fewest],
-        [item for item in found if item.setting.n_samples != fewest],
-    )
-
-
-def _summary(found: Sequence[Outcome], noise: float) -> Iterator[str]:
-    yield "| trainings | headline right | always more data right | median error of the gain | inside its interval |"
-    yield "|---|---|---|---|---|"
-    for name, part in zip(("rules made on", "judged on"), halves(found), strict=True):
-        if part:
-            gains = [data_gain(item.signs) for item in part]
-            real = [item.gains["samples"] for item in part]
-            inside = np.mean([g.low <= r <= g.high for g, r in zip(gains, real, strict=True)])
-            error = np.median([abs(g.value - r) for g, r in zip(gains, real, strict=True)])
-            hits = sum(item.is_hit(limit_of(item.signs), noise) for item in part)
-            always = sum(item.is_hit(Limit.DATA, noise) for item in part)
-            yield f"| {name} | {hits} of {len(part)} | {always} of {len(part)} | {error:.3f} nats | {inside:.0%} |"
+def _summary(name: str, part: Sequence[Outcome], levels: Mapping[str, float]) -> str:
+    noise = [levels[item.setting.family] for item in part]
+    said = [limit_of(item.signs) for item in part]
+    rules = (said, [Limit.DATA] * len(part), [Limit.OPTIMISATION] * len(part))
+    right, data, optimisation = (sum(map(Outcome.is_hit, part, rule, noise)) for rule in rules)
+    exact = sum(item.best(level) is limit for item, level, limit in zip(part, noise, said, strict=True))
+    gains, real = [data_gain(item.signs) for item in part], [item.gains["samples"] for item in part]
+    inside = sum(gain.low <= fall <= gain.high for gain, fall in zip(gains, real, strict=True))
+    error = np.median([abs(gain.value - fall) for gain, fall in zip(gains, real, strict=True)])
+    hits = " | ".join(f"{count} of {len(part)}" for count in (right, exact, data, optimisation))
+    return f"| {name} | {levels.get(name, math.nan):.3f} | {hits} | {error:.3f} | {inside} of {len(part)} |"
 
 
 def main() -> None:
