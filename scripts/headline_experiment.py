@@ -1,9 +1,9 @@
 """Does the headline name what helps a training most? A back-test by doing it.
 
-Each training of the grid is repeated with twice the samples, twice the width, twice the passes, half and twice the
+Each training of the plan is repeated with twice the samples, twice the width, twice the passes, half and twice the
 learning rate, and what that really changed in the lowest validation loss is set against what the headline said.
 
-    python -m scripts.headline_experiment run lot-sizing=runs/ls/dataset --out runs/headline
+    python -m scripts.headline_experiment run combinatorial-auction=runs/ca/dataset --out runs/headline
     python -m scripts.headline_experiment table --out runs/headline
 
 Samples stand for solves: a subset is made of whole episodes, in an order that the seed draws, and a training on twice
@@ -14,9 +14,10 @@ training is a line of ``results.jsonl``; what is there is not trained again.
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -28,10 +29,6 @@ from gnn_branching.config import ModelConfig, TrainingConfig
 from gnn_branching.dataset.loader import BatchStream, FixedOrder, Share
 from gnn_branching.dataset.source import MemorySource, SampleSource, SubsetSource, seen_as
 from gnn_branching.diagnostics.advice.headline import Limit, Signs, data_gain, limit_of
-from gnn_branching.diagnostics.measures.curvature import hessian_top
-from gnn_branching.diagnostics.measures.imitation import imitation_probe
-from gnn_branching.diagnostics.measures.polyak import local_ratio
-from gnn_branching.diagnostics.measures.tangent_kernel import kernel_spectrum, tangent_kernel
 from gnn_branching.diagnostics.tracking.tracker import probe_samples
 from gnn_branching.model.network import BipartiteGCNN, initial_network, inputs_of
 from gnn_branching.seeding import derive_seed
@@ -42,14 +39,31 @@ from gnn_branching.training.losses import get_loss
 from gnn_branching.training.outputs import read_metrics
 from scripts.results_file import append_result, read_results
 
-SAMPLES, RATE = (250, 500), 4e-3
+RATE = 4e-3
 CHANGES = ("samples", "width", "passes", "half rate", "twice rate")
 NORMAL_90 = 1.64
 """Half width of a two-sided 90 % interval, in standard deviations."""
-ROUNDS = ((0, 160, 8), (0, 480, 8), (1, 160, 8), (0, 160, 32), (1, 480, 8), (0, 480, 32), (1, 160, 32), (1, 480, 32))
-"""Seed, steps and width of the trainings that get a headline, so ordered that an experiment cut short says most."""
+CA, IS, SC, LS = "combinatorial-auction", "independent-set", "set-covering", "lot-sizing"
+SHORT, LONG = 160, 480
+"""Optimizer steps."""
+BASES = (
+    *((family, 0, n, 8, SHORT, RATE) for family, n in ((CA, 500), (IS, 250), (LS, 500), (SC, 250))),
+    *((family, 0, n, 32, SHORT, RATE) for family, n in ((CA, 2000), (LS, 900))),
+    *((family, 0, n, 8, LONG, RATE) for family, n in ((CA, 500), (LS, 500), (SC, 250))),
+    *((family, 1, n, 8, SHORT, RATE) for family, n in ((CA, 500), (LS, 500), (SC, 250))),
+    (CA, 0, 250, 128, SHORT, RATE),
+    *((family, 0, n, 8, SHORT, RATE / 4) for family, n in ((CA, 500), (LS, 500))),
+    *((family, 0, n, 32, LONG, RATE) for family, n in ((LS, 500), (CA, 1000))),
+    *((family, 1, n, 8, LONG, RATE) for family, n in ((CA, 500), (LS, 500), (SC, 250))),
+    *((family, 0, n, 64, SHORT, RATE) for family, n in ((LS, 250), (SC, 250))),
+    *((family, 1, n, 32, SHORT, RATE) for family, n in ((CA, 2000), (LS, 900))),
+    *((family, 0, n, 8, LONG, RATE) for family, n in ((CA, 2000), (LS, 900))),
+)
+"""Family, seed, samples, width, steps and rate of the trainings that get a headline, so ordered that an experiment cut
+short says most."""
 N_EPOCHS, BATCH_SIZE = 8, 16
-N_PROBE_SAMPLES, N_KERNEL_SAMPLES = 32, 6
+MOST_LOOKED_AT = 300
+"""Samples, evenly spaced, on which a loss is measured."""
 TRAINING = TrainingConfig(
     loss="tie-aware",
     schedule="one-cycle",
@@ -92,11 +106,6 @@ class Setting:
             "twice rate": replace(self, rate=self.rate * 2),
         }
 
-    @property
-    def half(self) -> Setting:
-        """Return the training on half of the samples, from which the gain of twice may be extrapolated."""
-        return replace(self, n_samples=self.n_samples // 2)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
@@ -106,11 +115,8 @@ class Trained:
         setting: What was trained.
         train_losses: Mean over each epoch's batches.
         valid_losses: After each epoch.
-        best_train_loss: Over all training samples at the best weights.
-        valid_by_sample: At the best weights.
-        train_floor: Entropy of the targets of the training samples.
-        valid_floor: The same of the validation samples.
-        measures: PL ratio, sharpness and kernel at the best weights; none of trainings that get no headline.
+        best_train_loss: Of training samples, at the best weights.
+        train_floor: Entropy of the targets of the same.
         seconds: Wall time.
     """
 
@@ -118,10 +124,7 @@ class Trained:
     train_losses: tuple[float, ...]
     valid_losses: tuple[float, ...]
     best_train_loss: float
-    valid_by_sample: tuple[float, ...]
     train_floor: float
-    valid_floor: float
-    measures: dict[str, float]
     seconds: float
 
     @property
@@ -135,18 +138,13 @@ class Trained:
         return Signs.read(self.train_losses, self.valid_losses, self.train_floor)
 
 
-def bases(families: Iterable[str]) -> Iterator[Setting]:
-    """Yield the trainings that get a headline, in the order in which they are made."""
-    names = list(families)
-    for seed, n_steps, width in ROUNDS:
-        for family in names:
-            for n in SAMPLES:
-                yield Setting(family=family, seed=seed, n_samples=n, width=width, n_steps=n_steps, rate=RATE)
-
-
 def plan(families: Iterable[str]) -> list[Setting]:
     """Return every training to be made, each once, in order."""
-    wanted = [s for base in bases(families) for s in (base, *base.changes().values(), base.half)]
+    bases = [
+        Setting(family=family, seed=seed, n_samples=n_samples, width=width, n_steps=n_steps, rate=rate)
+        for family, seed, n_samples, width, n_steps, rate in BASES
+    ]
+    wanted = [s for base in bases if base.family in set(families) for s in (base, *base.changes().values())]
     return list(dict.fromkeys(wanted))
 
 
@@ -156,7 +154,7 @@ class Data:
 
     Args:
         train: Training samples.
-        valid: Those of the splits ``valid`` and ``test``.
+        valid: Of the splits ``valid`` and ``test``.
         episodes: Indices of the training samples, by solve.
     """
 
@@ -172,7 +170,11 @@ class Data:
         train, valid, test = ([source[i] for i in range(len(source))] for source in splits.values())
         owners = [(sample.origin.instance_sha256, sample.origin.episode) for sample in train]
         episodes = [tuple(i for i, _ in run) for _, run in groupby(enumerate(owners), key=lambda item: item[1])]
-        return cls(train=MemorySource(train), valid=MemorySource([*valid, *test]), episodes=tuple(episodes))
+        return cls(
+            train=MemorySource(train),
+            valid=MemorySource(probe_samples([*valid, *test], MOST_LOOKED_AT)),
+            episodes=tuple(episodes),
+        )
 
     def subset(self, seed: int, n_samples: int) -> SampleSource:
         """Return the first samples of the episodes in the seed's order."""
@@ -189,55 +191,29 @@ def train_one(data: Data, setting: Setting) -> Trained:
     with tempfile.TemporaryDirectory() as folder:
         result = train(network, source, data.valid, config, seed=setting.seed, run_folder=Path(folder), display="none")
         history = read_metrics(Path(folder) / "metrics.jsonl")
-    torch.set_num_threads(1)
+    looked_at = MemorySource(probe_samples(source, MOST_LOOKED_AT))
     return Trained(
         setting=setting,
         train_losses=tuple(epoch.train_loss for epoch in history),
         valid_losses=tuple(epoch.valid_loss for epoch in history),
-        best_train_loss=float(np.mean(sample_losses(network, source))),
-        valid_by_sample=tuple(round(loss, 4) for loss in sample_losses(network, data.valid)),
-        train_floor=entropy(source),
-        valid_floor=entropy(data.valid),
-        measures=measured(network, source) if setting in bases([setting.family]) else {},
+        best_train_loss=mean_loss(network, looked_at),
+        train_floor=entropy(looked_at),
         seconds=result.wall_seconds,
     )
 
 
 @torch.inference_mode()
-def sample_losses(network: BipartiteGCNN, source: SampleSource) -> list[float]:
-    """Return the loss of each sample."""
+def mean_loss(network: BipartiteGCNN, source: SampleSource) -> float:
+    """Return the mean loss of the samples."""
     order, loss = FixedOrder(len(source), 128), get_loss(TRAINING.loss)
     batches = BatchStream(source, order, start=0, stop=order.n_batches, share=Share(), n_workers=0, pin_memory=False)
-    return [value for batch in batches for value in loss(network(*inputs_of(batch)).float(), batch).tolist()]
+    return float(np.mean([x for b in batches for x in loss(network(*inputs_of(b)).float(), b).tolist()]))
 
 
 def entropy(source: SampleSource) -> float:
     """Return the mean entropy of the targets: the least loss, if all candidates can be told apart."""
     n_tied = [int((source[i].scores == source[i].scores.max()).sum()) for i in range(len(source))]
     return float(np.mean(np.log(n_tied)))
-
-
-def measured(network: BipartiteGCNN, source: SampleSource) -> dict[str, float]:
-    """Measure what tracking measures, at the network's weights."""
-    probe = imitation_probe(network, probe_samples(source, N_PROBE_SAMPLES), TRAINING.loss)
-    small = imitation_probe(network, probe_samples(source, N_KERNEL_SAMPLES), TRAINING.loss)
-    weights = probe.parameters()
-    ratio = local_ratio(probe, weights)
-    top = hessian_top(small, weights, tolerance=1e-2, n_vectors=6, exact=False)
-    spectrum = kernel_spectrum(small, weights, tangent_kernel(small, weights))
-    return {
-        "probe_loss": ratio.loss,
-        "probe_excess_loss": ratio.excess,
-        "gradient_norm": ratio.gradient_norm,
-        "mu": ratio.mu,
-        "hessian_lambda_max": top.value,
-        "hessian_residual": top.residual,
-        "kernel_lambda_max": spectrum.lambda_max,
-        "kernel_lambda_min_positive": spectrum.lambda_min_positive,
-        "kernel_effective_rank": spectrum.effective_rank,
-        "kernel_null_residual_share": spectrum.null_residual_share,
-        "kernel_low_residual_share": spectrum.low_residual_share,
-    }
 
 
 def read(out: Path) -> dict[Setting, Trained]:
@@ -248,6 +224,7 @@ def read(out: Path) -> dict[Setting, Trained]:
 
 def run(datasets: Mapping[str, Path], out: Path) -> None:
     """Train what is missing."""
+    torch.set_num_threads(1)
     data = {family: Data.load(dataset) for family, dataset in datasets.items()}
     done = read(out)
     missing = [setting for setting in plan(datasets) if setting not in done]
@@ -301,7 +278,7 @@ def outcomes(trained: Mapping[Setting, Trained]) -> list[Outcome]:
     found = []
     for setting in sorted(trained, key=astuple):
         changes = setting.changes()
-        if trained[setting].measures and all(changed in trained for changed in changes.values()):
+        if all(changed in trained for changed in changes.values()):
             row = trained[setting]
             gains = {name: row.best - trained[changed].best for name, changed in changes.items()}
             found.append(Outcome(setting=setting, signs=row.signs, gains=gains))
@@ -320,50 +297,63 @@ def noise_of(found: Sequence[Outcome]) -> float:
     return NORMAL_90 * float(np.sqrt(np.mean(np.square(differences)) / 2.0)) if differences else float("nan")
 
 
+def noises(found: Sequence[Outcome]) -> dict[str, float]:
+    """Return the noise of each family; that of all where a family has no second seed."""
+    own = {name: noise_of(part) for name, part in by_family(found).items()}
+    return {name: noise_of(found) if math.isnan(noise) else noise for name, noise in own.items()}
+
+
+def by_family(found: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+    """Return the trainings of each family."""
+    names = dict.fromkeys(item.setting.family for item in found)
+    return {name: [item for item in found if item.setting.family == name] for name in names}
+
+
 def table(trained: Mapping[Setting, Trained], noise: float | None = None) -> str:
-    """Return the back-test as Markdown."""
+    """Return the back-test as Markdown.
+
+    Args:
+        trained: What was trained.
+        noise: Of a gain, in nats; told from second seeds if None.
+    """
     found = outcomes(trained)
-    level = noise_of(found) if noise is None else noise
+    levels = noises(found) if noise is None else dict.fromkeys(by_family(found), noise)
     lines = [
-        f"{len(found)} trainings with all their changes, of {len(trained)} made; noise of a gain {level:.3f} nats.",
+        f"{len(found)} trainings with all their changes, of {len(trained)} made.",
         "",
-        "| family | seed | samples | width | steps | validation | gap | said | best | hit | always data | "
+        "| family | seed | samples | width | steps | rate | validation | gap | said | best | right | always data | "
         + " | ".join(CHANGES)
         + " | expected of twice the samples |",
-        "|---" * (12 + len(CHANGES)) + "|",
+        "|---" * (13 + len(CHANGES)) + "|",
     ]
     for item in found:
-        said, gain = limit_of(item.signs), data_gain(item.signs)
-        s = item.setting
-        cells = [s.family, s.seed, s.n_samples, s.width, s.n_steps, f"{item.signs.valid:.3f}", f"{item.signs.gap:.3f}"]
+        said, gain, level = limit_of(item.signs), data_gain(item.signs), levels[item.setting.family]
+        cells = [*map(str, astuple(item.setting)), f"{item.signs.valid:.3f}", f"{item.signs.gap:.3f}"]
         cells += [said, item.best(level), *("yes" if item.is_hit(x, level) else "no" for x in (said, Limit.DATA))]
         cells += [f"{item.gains[name]:+.3f}" for name in CHANGES]
         cells.append(f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join([*lines, "", *_summary(found, level)])
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "| family | noise of a gain, nats | headline right | names the best itself | always `data` right "
+        "| always `optimisation` right | median error of the gain, nats | inside its interval |",
+        "|---" * 8 + "|",
+    ]
+    lines += [_summary(name, part, levels) for name, part in {**by_family(found), "all": found}.items()]
+    return "\n".join(lines)
 
 
-def halves(found: Sequence[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
-    """Return the trainings on which the rule was made, of fewer samples, and those on which it is judged, of more."""
-    fewest = min(SAMPLES)
-    return (
-        [item for item in found if item.setting.n_samples == fewest],
-        [item for item in found if item.setting.n_samples != fewest],
-    )
-
-
-def _summary(found: Sequence[Outcome], noise: float) -> Iterator[str]:
-    yield "| trainings | headline right | always more data right | median error of the gain | inside its interval |"
-    yield "|---|---|---|---|---|"
-    for name, part in zip(("rules made on", "judged on"), halves(found), strict=True):
-        if part:
-            gains = [data_gain(item.signs) for item in part]
-            real = [item.gains["samples"] for item in part]
-            inside = np.mean([g.low <= r <= g.high for g, r in zip(gains, real, strict=True)])
-            error = np.median([abs(g.value - r) for g, r in zip(gains, real, strict=True)])
-            hits = sum(item.is_hit(limit_of(item.signs), noise) for item in part)
-            always = sum(item.is_hit(Limit.DATA, noise) for item in part)
-            yield f"| {name} | {hits} of {len(part)} | {always} of {len(part)} | {error:.3f} nats | {inside:.0%} |"
+def _summary(name: str, part: Sequence[Outcome], levels: Mapping[str, float]) -> str:
+    noise = [levels[item.setting.family] for item in part]
+    said = [limit_of(item.signs) for item in part]
+    rules = (said, [Limit.DATA] * len(part), [Limit.OPTIMISATION] * len(part))
+    right, data, optimisation = (sum(map(Outcome.is_hit, part, rule, noise)) for rule in rules)
+    exact = sum(item.best(level) is limit for item, level, limit in zip(part, noise, said, strict=True))
+    gains, real = [data_gain(item.signs) for item in part], [item.gains["samples"] for item in part]
+    inside = sum(gain.low <= fall <= gain.high for gain, fall in zip(gains, real, strict=True))
+    error = np.median([abs(gain.value - fall) for gain, fall in zip(gains, real, strict=True)])
+    hits = " | ".join(f"{count} of {len(part)}" for count in (right, exact, data, optimisation))
+    return f"| {name} | {levels.get(name, math.nan):.3f} | {hits} | {error:.3f} | {inside} of {len(part)} |"
 
 
 def main() -> None:

@@ -89,7 +89,8 @@ class NetworkKind:
             config = _with_passes_for(request.seconds, request, config, network)
         write_json(request.folder.config, to_mapping(config))
         rule = PlStarRule(epsilon=config.training.stop_epsilon) if config.training.stop == "pl-star" else None
-        probed = probe_samples(seen_as(request.train, view), N_PROBE_SAMPLES)
+        probed, valid = (probe_samples(seen_as(s, view), N_PROBE_SAMPLES) for s in (request.train, request.valid))
+        tracker = ConvergenceTracker(probed, config.training.loss, valid_samples=valid, stop_rule=rule)
         result = train(
             network,
             request.train,
@@ -98,7 +99,7 @@ class NetworkKind:
             seed=config.seed,
             run_folder=request.folder.path,
             view=view,
-            callbacks=(ConvergenceTracker(probed, config.training.loss, stop_rule=rule),),
+            callbacks=(tracker,),
         )
         found = headline(read_metrics(request.folder.metrics), read_probes(request.folder.convergence))
         if found is not None and is_first_process():

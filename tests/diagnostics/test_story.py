@@ -51,6 +51,6 @@ def test_unmeasured_sharpness_promises_nothing() -> None:
 
 
 def test_panels_without_and_with_points() -> None:
-    assert [len(panel.curves) for panel in story_panels([])] == [2, 2, 4, 3]
+    assert [len(panel.curves) for panel in story_panels([])] == [3, 2, 5, 3]
     titles = [panel.title for panel in layer_panels(points())]
     assert titles == ["‖w − w₀‖ / ‖w‖ by layer", "Gradient norm by layer", "ReLU units that never fire"]

@@ -18,7 +18,10 @@ from gnn_branching.diagnostics.advice.diagnose import diagnose
 from gnn_branching.diagnostics.advice.trained_run import TrainedRun, adam_second_moments
 from gnn_branching.diagnostics.measures.curvature import hessian_top
 from gnn_branching.diagnostics.measures.finding import Verdict
+from gnn_branching.diagnostics.measures.imitation import imitation_probe
+from gnn_branching.diagnostics.measures.polyak import local_ratio
 from gnn_branching.diagnostics.measures.probe import flat_parameters
+from gnn_branching.diagnostics.measures.products import gradient
 from gnn_branching.diagnostics.tracking.early_stop import GradientProbe, PlStarRule
 from gnn_branching.diagnostics.tracking.tracker import (
     ConvergenceTracker,
@@ -59,6 +62,7 @@ def tracker(
     return ConvergenceTracker(
         probe_samples(TRAIN, 4),
         "tie-aware",
+        valid_samples=probe_samples(VALID, 4),
         share=share,
         on_scalar=write,
         stop_rule=stop_rule,
@@ -97,6 +101,8 @@ TRACKED = {
     "distance",
     "stability",
     "dead_unit_share",
+    "valid_mu",
+    "valid_gradient_cosine",
     "move/head.0",
     "layer_gradient/head.0",
 }
@@ -120,6 +126,21 @@ def test_points_are_evenly_spaced_and_hold_everything(tmp_path: Path) -> None:
     assert summary["n_probes"] == len(records)
     assert summary["expected_share"] > 0
     assert summary["plan"]["every"] == 2
+
+
+def test_validation_samples_are_probed_at_the_same_weights(tmp_path: Path) -> None:
+    initial = network()
+    run(tmp_path, initial, tracker(share=SHARE))
+    first = read_probes(tmp_path / "diagnostics" / "convergence.jsonl")[0].values
+    start = initial_parameters(tmp_path)
+    assert start is not None
+    train_probe, valid_probe = (imitation_probe(initial, probe_samples(s, 4), "tie-aware") for s in (TRAIN, VALID))
+    ratio = local_ratio(valid_probe, start)
+    slopes = gradient(train_probe, start), gradient(valid_probe, start)
+    assert first["valid_probe_loss"] == pytest.approx(ratio.loss, rel=1e-9)
+    assert first["valid_mu"] == pytest.approx(ratio.mu, rel=1e-9)
+    wanted = float(torch.nn.functional.normalize(slopes[0], dim=0) @ torch.nn.functional.normalize(slopes[1], dim=0))
+    assert first["valid_gradient_cosine"] == pytest.approx(wanted, rel=1e-9)
 
 
 def test_the_floor_is_the_entropy_of_ties_where_the_loss_is_a_cross_entropy() -> None:

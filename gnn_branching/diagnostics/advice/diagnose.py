@@ -297,10 +297,13 @@ def _training_panels(run: DiagnosableRun, floor: float) -> list[Panel]:
         Curve(x=[1, max(1, len(epochs))], y=[floor, floor], label="floor of the probe", dashed=True),
     ]
     points = [probe for probe in run.probes if probe.kind == ProbeKind.POINT]
-    noise = Curve(x=[p.step for p in points], y=series(points, "noise_scale"), label="", marked=True)
+    steps = [p.step for p in points]
+    noise = Curve(x=steps, y=series(points, "noise_scale"), label="", marked=True)
+    cosine = Curve(x=steps, y=series(points, "valid_gradient_cosine"), label="", marked=True)
     return [
         Panel(title="Loss", x_label="epoch", y_label="nats", curves=losses),
         Panel(title="Noise scale", x_label="step", y_label="samples", curves=[noise], y_log=bool(points)),
+        Panel(title="Gradients of training and validation", x_label="step", y_label="cosine", curves=[cosine]),
     ]
 
 

@@ -86,6 +86,7 @@ def story_panels(probes: Sequence[ProbeRecord], history: Sequence[Epoch] = ()) -
             [
                 *epochs,
                 curve("probe_excess_loss", "the probe's few samples"),
+                curve("valid_probe_excess_loss", "as many validation samples"),
                 bound(promise, "promised to gradient descent by the running μ/β"),
             ],
         ),
@@ -101,6 +102,7 @@ def story_panels(probes: Sequence[ProbeRecord], history: Sequence[Epoch] = ()) -
                 curve("kernel_lambda_max", "λmax"),
                 curve("kernel_lambda_min_positive", "λmin⁺ among the targets"),
                 curve("mu", "μ"),
+                curve("valid_mu", "μ of validation samples"),
                 curve("kernel_change", "change since the start"),
             ],
         ),

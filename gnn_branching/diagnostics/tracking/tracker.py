@@ -27,8 +27,9 @@ from gnn_branching.diagnostics.measures.glance import Glance, WarmStart, glance
 from gnn_branching.diagnostics.measures.imitation import PROBED_LOSSES, candidate_targets, imitation_probe
 from gnn_branching.diagnostics.measures.layers import dead_unit_share, layer_norms, relative_moves
 from gnn_branching.diagnostics.measures.linearity import kernel_change
-from gnn_branching.diagnostics.measures.polyak import local_ratio
+from gnn_branching.diagnostics.measures.polyak import LocalRatio, local_ratio, target_entropy
 from gnn_branching.diagnostics.measures.probe import Probe, flat_parameters
+from gnn_branching.diagnostics.measures.products import gradient, outputs_of
 from gnn_branching.diagnostics.tracking.adam import AdamMoments
 from gnn_branching.diagnostics.tracking.early_stop import PlStarRule
 from gnn_branching.diagnostics.tracking.schedule import FREE_SECONDS, LEAST_SAMPLES, TrackingPlan, plan_tracking
@@ -80,10 +81,11 @@ class ProbeRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Watched:
-    """The probe, and the same as a single block."""
+    """The probe, the same as a single block, and validation samples if there are any."""
 
     own: Probe
     whole: Probe
+    held_out: Probe | None
 
     def glance(
         self,
@@ -103,6 +105,21 @@ class _Watched:
             whole=self.whole,
         )
 
+    def held_out_values(self, weights: Tensor, slope: Tensor) -> dict[str, float]:
+        """Measure the validation samples, and whether their gradient points where that of the probe does."""
+        probe = self.held_out
+        if probe is None:
+            return {}
+        own = gradient(probe, weights)
+        loss = float(probe.loss(outputs_of(probe, weights)))
+        ratio = LocalRatio(loss=loss, floor=target_entropy(probe), gradient_norm=float(own.norm()))
+        return {
+            "valid_probe_loss": ratio.loss,
+            "valid_probe_excess_loss": ratio.excess,
+            "valid_mu": ratio.mu,
+            "valid_gradient_cosine": float(torch.cosine_similarity(own, slope, dim=0)),
+        }
+
 
 class ConvergenceTracker(Callback):
     """Probes a training within a share of its time.
@@ -110,6 +127,7 @@ class ConvergenceTracker(Callback):
     Args:
         samples: Probe samples, of which as many are used as the share pays for; see :func:`probe_samples`.
         loss: Name of the training loss.
+        valid_samples: Validation samples, of which as many are used; none by default.
         share: Most probe time over training time, unless it is below ``FREE_SECONDS`` in all.
         on_scalar: Takes every measured number; writes TensorBoard events beside the training's own if None.
         stop_rule: Decides in :attr:`stop_reason`; it sees all samples at the end of every epoch. Never if None.
@@ -121,12 +139,14 @@ class ConvergenceTracker(Callback):
         samples: Sequence[Sample],
         loss: str,
         *,
+        valid_samples: Sequence[Sample] = (),
         share: float = DEFAULT_SHARE,
         on_scalar: ScalarWriter | None = None,
         stop_rule: PlStarRule | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._samples, self._loss, self._share = tuple(samples), loss, share
+        self._valid_samples = tuple(valid_samples)
         self._on_scalar, self._stop_rule, self._clock = on_scalar, stop_rule, clock
         self._stop_reason = ""
         self._close: Callable[[], None] = _nothing
@@ -209,17 +229,18 @@ class ConvergenceTracker(Callback):
     def _make_plan(self, network: nn.Module, record: StepRecord) -> dict[str, float]:
         """Time a point on few samples, plan the rest, and measure the start."""
         gaps = [after - before for before, after in zip(self._step_times, self._step_times[1:], strict=False)]
-        plan, few = self._training, probe_samples(self._samples, LEAST_SAMPLES)
-        watched, weights = self._watch(network, few), flat_parameters(network)
+        plan, n_few = self._training, min(LEAST_SAMPLES, len(self._samples))
+        watched, weights = self._watch(network, n_few), flat_parameters(network)
         warm = watched.glance(weights, n_products=1)
         before = self._clock()
         watched.glance(weights, start=warm.next_start, inverse_diagonal=self._moments.inverse_diagonal())
+        watched.held_out_values(weights, warm.gradient)
         dead_unit_share(watched.whole, weights)
         self._tracking = plan_tracking(
             n_steps=plan.n_epochs * plan.n_batches_per_epoch,
             n_batches_per_epoch=plan.n_batches_per_epoch,
             step_seconds=statistics.median(gaps) if gaps else self._training_seconds / record.step,
-            sample_seconds=(self._clock() - before) / len(few),
+            sample_seconds=(self._clock() - before) / n_few,
             share=self._share,
             n_available=len(self._samples),
         )
@@ -229,14 +250,16 @@ class ConvergenceTracker(Callback):
     def _point(self, network: nn.Module, record: StepRecord) -> dict[str, float]:
         return self._values(network, flat_parameters(network), record)
 
-    def _watch(self, network: nn.Module, samples: Sequence[Sample]) -> _Watched:
+    def _watch(self, network: nn.Module, n_samples: int) -> _Watched:
+        samples, valid = (probe_samples(s, n_samples) for s in (self._samples, self._valid_samples))
         own, whole = (imitation_probe(network, samples, self._loss, together=flag) for flag in (False, True))
-        return _Watched(own=own, whole=whole)
+        held_out = imitation_probe(network, valid, self._loss, together=True) if valid else None
+        return _Watched(own=own, whole=whole, held_out=held_out)
 
     def _values(self, network: nn.Module, weights: Tensor, record: StepRecord) -> dict[str, float]:
         assert self._tracking is not None
         if self._watched is None:
-            self._watched = self._watch(network, probe_samples(self._samples, self._tracking.n_samples))
+            self._watched = self._watch(network, self._tracking.n_samples)
             self._first_kernel = self._watched.glance(self._initial, n_products=1).kernel
         watched = self._watched
         seen = watched.glance(weights, start=self._start, inverse_diagonal=self._moments.inverse_diagonal())
@@ -244,6 +267,7 @@ class ConvergenceTracker(Callback):
         values = {
             **_ratio_values(seen),
             **_kernel_values(seen),
+            **watched.held_out_values(weights, seen.gradient),
             "target_entropy": self._entropy,
             "distance": float((weights - self._initial).norm()),
             "kernel_change": kernel_change(self._first_kernel, seen.kernel) if len(seen.kernel) else float("nan"),
