@@ -101,7 +101,9 @@ class NetworkKind:
             view=view,
             callbacks=(tracker,),
         )
-        found = headline(read_metrics(request.folder.metrics), read_probes(request.folder.convergence))
+        found = headline(
+            read_metrics(request.folder.metrics), read_probes(request.folder.convergence), config.model.hidden_size
+        )
         if found is not None and is_first_process():
             print(found, file=sys.stderr)
         gain = {"gain_of_twice_the_samples": found.gain.value} if found is not None else {}

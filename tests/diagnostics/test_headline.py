@@ -51,6 +51,12 @@ def test_each_limit_has_its_training(limit: Limit, train: list[float], valid: li
     assert str(told).startswith(f"limited by {limit}: ")
 
 
+def test_a_narrow_network_wants_width_unless_it_overfits() -> None:
+    close, far = [3.1, 2.7, 2.3, 1.9, 1.6, 1.3], [3.0, 2.7, 2.5, 2.5, 2.6, 2.9]
+    told = [headline(history(FALLING, valid), [probe()], width) for valid in (close, far) for width in (8, 32)]
+    assert [item.limit for item in told if item] == [Limit.CAPACITY, Limit.OPTIMISATION, Limit.DATA, Limit.DATA]
+
+
 def test_a_larger_gap_promises_more_of_more_data() -> None:
     valid = [3.0, 2.7, 2.5, 2.5, 2.6, 2.8]
     small, large = found([3.0, 2.6, 2.4, 2.3, 2.2, 2.1], valid), found(FALLING, valid)

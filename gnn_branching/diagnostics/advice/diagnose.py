@@ -81,6 +81,11 @@ class DiagnosableRun(Protocol):
         ...
 
     @property
+    def width(self) -> float:
+        """Width of the network's layers; infinite if unknown."""
+        ...
+
+    @property
     def n_rounds(self) -> int:
         """Message-passing rounds of the network."""
         ...
@@ -150,7 +155,7 @@ def diagnose(run: DiagnosableRun, out: Path, *, epsilon: float = DEFAULT_EPSILON
     recommendations = _advice(run, found, floor, losses, past, epsilon)
     diagnosis = Diagnosis(
         name=run.name,
-        headline=headline(run.history, run.probes),
+        headline=headline(run.history, run.probes, run.width),
         measurement=found,
         floor=floor,
         past=past,

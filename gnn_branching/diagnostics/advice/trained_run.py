@@ -114,6 +114,11 @@ class TrainedRun:
         return self._config.training.n_epochs
 
     @property
+    def width(self) -> float:
+        """Width of the network's layers."""
+        return self._config.model.hidden_size
+
+    @property
     def n_rounds(self) -> int:
         """Message-passing rounds of the network."""
         return self._config.model.n_rounds
