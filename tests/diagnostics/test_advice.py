@@ -13,24 +13,10 @@ from gnn_branching.diagnostics.measures.irreducible import IrreducibleLoss
 from gnn_branching.diagnostics.measures.linearity import Linearity
 from gnn_branching.diagnostics.measures.noise import NoiseScale
 from gnn_branching.diagnostics.measures.polyak import LocalRatio
-from gnn_branching.diagnostics.measures.tangent_kernel import Spectrum
 
 FLOOR = IrreducibleLoss(tie_entropy=0.1, floor=0.2, tied_share=0.5, merged_share=0.25, n_samples=8)
 FAR = LocalRatio(loss=1.0, floor=0.1, gradient_norm=1.0)
 NEAR = LocalRatio(loss=0.201, floor=0.1, gradient_norm=0.01)
-
-
-def spectrum(null: float, low: float) -> Spectrum:
-    return Spectrum(
-        eigenvalues=np.array([0.0, 1.0, 2.0]),
-        n_forced_null=1,
-        rank=2,
-        lambda_min_positive=1.0,
-        lambda_max=2.0,
-        effective_rank=1.9,
-        null_residual_share=null,
-        low_residual_share=low,
-    )
 
 
 def noise(value: float, high: float) -> NoiseScale:
@@ -115,18 +101,6 @@ def test_batch_size() -> None:
     assert advice.batch_size_advice(noise(math.inf, math.inf), 5.0, 1.0).recommendation.startswith("no advice")
     assert not advice.batch_size_advice(noise(40.0, math.inf), 30.0, 10.0).assumptions_met
     assert advice.batch_size_advice(noise(math.inf, math.inf), math.nan, 1.0).recommendation.startswith("no advice")
-
-
-def test_width() -> None:
-    assert advice.width_advice(spectrum(0.4, 0.2), FLOOR, FAR, 0.0).recommendation == "try a wider network"
-    assert "not what holds" in advice.width_advice(spectrum(0.4, 0.2), FLOOR, NEAR, 0.0).recommendation
-    assert "not what holds" in advice.width_advice(spectrum(0.0, 0.1), FLOOR, FAR, 0.0).recommendation
-    # A residual in low modes is there at every width; a network that overfits has width enough.
-    assert "not what holds" in advice.width_advice(spectrum(0.0, 0.9), FLOOR, FAR, 0.0).recommendation
-    assert "not what holds" in advice.width_advice(spectrum(0.4, 0.2), FLOOR, FAR, 0.3).recommendation
-    untrained = advice.width_advice(spectrum(0.4, 0.2), FLOOR, FAR)
-    assert "not what holds" in untrained.recommendation
-    assert not untrained.assumptions_met
 
 
 def test_regime() -> None:

@@ -52,7 +52,7 @@ def test_each_limit_has_its_training(limit: Limit, train: list[float], valid: li
 
 
 def test_a_narrow_network_wants_width_unless_it_overfits() -> None:
-    close, far = [3.1, 2.7, 2.3, 1.9, 1.6, 1.3], [3.0, 2.7, 2.5, 2.5, 2.6, 2.9]
+    close, far = [3.1, 2.7, 2.3, 1.9, 1.6, 1.3], [3.0, 2.9, 2.8, 2.8, 2.8, 2.7]
     told = [headline(history(FALLING, valid), [probe()], width) for valid in (close, far) for width in (8, 32)]
     assert [item.limit for item in told if item] == [Limit.CAPACITY, Limit.OPTIMISATION, Limit.DATA, Limit.DATA]
 

@@ -246,7 +246,6 @@ def test_diagnosis_of_a_run(tracked: Path, tmp_path: Path) -> None:
         "epochs",
         "early-stop",
         "batch-size",
-        "width",
         "regime",
         "interpolation",
         "dropout",

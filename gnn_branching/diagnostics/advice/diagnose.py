@@ -193,7 +193,6 @@ def _advice(
         advise.irreducible_advice(floor, end.ratio),
         advise.early_stop_advice(end.ratio, epsilon, valid_losses, stopped),
         advise.batch_size_advice(found.noise, found.trace, sharpness, n_train_samples=run.n_train_samples),
-        advise.width_advice(end.spectrum, floor, end.ratio, generalisation_gap(run.history)),
         advise.regime_advice(found.linearity),
         advise.interpolation_advice(found.path),
     ]
@@ -209,11 +208,6 @@ def _advice(
     if found.dropout is not None and run.dropout is not None:
         items.append(advise.dropout_advice(found.dropout, end.ratio, run.dropout.drop_probability))
     return tuple(items)
-
-
-def generalisation_gap(history: Sequence[Epoch]) -> float:
-    """Return validation minus training loss after the last epoch, over the training loss; NaN without an epoch."""
-    return history[-1].valid_loss / history[-1].train_loss - 1.0 if history else math.nan
 
 
 PICTURES = ("pl-star.png", "training.png", "layers.png", "kernel.png", "interpolation.png")

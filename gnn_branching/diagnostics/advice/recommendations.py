@@ -15,14 +15,9 @@ from gnn_branching.diagnostics.measures.irreducible import IrreducibleLoss
 from gnn_branching.diagnostics.measures.linearity import Linearity, Regime
 from gnn_branching.diagnostics.measures.noise import NoiseScale
 from gnn_branching.diagnostics.measures.polyak import LocalRatio
-from gnn_branching.diagnostics.measures.tangent_kernel import Spectrum
 
-STUCK_SHARE = 0.25
-"""Share of the squared residual in null modes above which the kernel holds training back."""
 FAR_BELOW = 0.05
 """Share of the ceiling below which a learning rate is not near it: the best rates measured begin at 0.09."""
-OVERFITTED = 0.1
-"""Validation loss above the training loss, relative to it, from which more capacity is not what a run lacks."""
 STALE_SHARE = 0.2
 """Share of a run's epochs without a better validation loss after which more epochs are not advised."""
 FORECAST_ERROR = 0.25
@@ -41,7 +36,6 @@ class Topic(StrEnum):
     EPOCHS = "epochs"
     EARLY_STOP = "early-stop"
     BATCH_SIZE = "batch-size"
-    WIDTH = "width"
     REGIME = "regime"
     DROPOUT = "dropout"
     INTERPOLATION = "interpolation"
@@ -220,34 +214,6 @@ def batch_size_advice(
         "not tested on trainings of this network",
         low=low,
         high=high,
-    )
-
-
-def width_advice(
-    spectrum: Spectrum, floor: IrreducibleLoss, ratio: LocalRatio, generalisation_gap: float = math.nan
-) -> Advice:
-    """Advise more width only if the network cannot fit its samples.
-
-    That is: the residual sits in modes that the weights cannot move at all, the loss is not at its floor, and
-    validation has not fallen behind training. Training at any width
-    leaves a residual in low modes, which is no sign.
-
-    Args:
-        spectrum: Of the tangent kernel at the trained weights.
-        floor: Irreducible loss of the probe.
-        ratio: Loss there.
-        generalisation_gap: Validation over training loss, less 1; NaN before the first epoch, when nothing is advised.
-    """
-    at_floor = ratio.loss - floor.floor <= NEAR_FLOOR * ratio.loss
-    wider = spectrum.null_residual_share > STUCK_SHARE and not at_floor and generalisation_gap <= OVERFITTED
-    return Advice(
-        topic=Topic.WIDTH,
-        recommendation="try a wider network" if wider else "width is not what holds training back",
-        measured=f"residual share in null modes {spectrum.null_residual_share:.1%}, in low modes "
-        f"{spectrum.low_residual_share:.1%}; effective rank {spectrum.effective_rank:.1f} of {spectrum.n_free}",
-        assumptions_met=spectrum.n_free > 0 and math.isfinite(generalisation_gap),
-        assumptions="the probe's tangent kernel at these weights; indistinguishable candidates are ruled out first",
-        record="not tested on trainings of this network",
     )
 
 
