@@ -57,8 +57,8 @@ BASES = (
     *((family, 1, n, 32, SHORT, RATE) for family, n in ((LS, 900), (CA, 2000))),
     *((family, 0, n, 64, SHORT, RATE) for family, n in ((LS, 250), (SC, 250))),
     (CA, 0, 1000, 32, LONG, RATE),
-    *((family, 0, 250, 32, LONG, RATE) for family in (LS, SC)),
     *((family, 1, n, 8, LONG, RATE) for family, n in ((CA, 500), (LS, 500), (SC, 250))),
+    *((family, 0, 250, 32, LONG, RATE) for family in (LS, SC)),
     *((family, 0, n, 8, LONG, RATE) for family, n in ((CA, 2000), (LS, 900))),
 )
 """Family, seed, samples, width, steps and rate of the trainings that get a headline, so ordered that an experiment cut
