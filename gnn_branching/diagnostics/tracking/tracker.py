@@ -23,16 +23,16 @@ from torch import Tensor, nn
 from gnn_branching.contracts import Sample
 from gnn_branching.dataset.data import BranchingData
 from gnn_branching.dataset.source import SampleSource
-from gnn_branching.diagnostics.measures.glance import Glance, WarmStart, glance
+from gnn_branching.diagnostics.measures.glance import Glance, WarmStart
 from gnn_branching.diagnostics.measures.imitation import PROBED_LOSSES, candidate_targets, imitation_probe
 from gnn_branching.diagnostics.measures.layers import dead_unit_share, layer_norms, relative_moves
 from gnn_branching.diagnostics.measures.linearity import kernel_change
-from gnn_branching.diagnostics.measures.polyak import LocalRatio, local_ratio, target_entropy
+from gnn_branching.diagnostics.measures.polyak import local_ratio
 from gnn_branching.diagnostics.measures.probe import Probe, flat_parameters
-from gnn_branching.diagnostics.measures.products import gradient, outputs_of
 from gnn_branching.diagnostics.tracking.adam import AdamMoments
 from gnn_branching.diagnostics.tracking.early_stop import PlStarRule
 from gnn_branching.diagnostics.tracking.schedule import FREE_SECONDS, LEAST_SAMPLES, TrackingPlan, plan_tracking
+from gnn_branching.diagnostics.tracking.watched import Watched
 from gnn_branching.run_folder import RunFolder
 from gnn_branching.training.records import Callback, EpochRecord, StepRecord, TrainingPlan, TrainingResult
 
@@ -77,48 +77,6 @@ class ProbeRecord:
     training_seconds: float
     probe_seconds: float
     values: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Watched:
-    """The probe, the same as a single block, and validation samples if there are any."""
-
-    own: Probe
-    whole: Probe
-    held_out: Probe | None
-
-    def glance(
-        self,
-        weights: Tensor,
-        *,
-        start: WarmStart | None = None,
-        inverse_diagonal: Tensor | None = None,
-        n_products: int | None = None,
-    ) -> Glance:
-        """Measure a point."""
-        return glance(
-            self.own,
-            weights,
-            start=start,
-            inverse_diagonal=inverse_diagonal,
-            n_products=n_products,
-            whole=self.whole,
-        )
-
-    def held_out_values(self, weights: Tensor, slope: Tensor) -> dict[str, float]:
-        """Measure the validation samples, and whether their gradient points where that of the probe does."""
-        probe = self.held_out
-        if probe is None:
-            return {}
-        own = gradient(probe, weights)
-        loss = float(probe.loss(outputs_of(probe, weights)))
-        ratio = LocalRatio(loss=loss, floor=target_entropy(probe), gradient_norm=float(own.norm()))
-        return {
-            "valid_probe_loss": ratio.loss,
-            "valid_probe_excess_loss": ratio.excess,
-            "valid_mu": ratio.mu,
-            "valid_gradient_cosine": float(torch.cosine_similarity(own, slope, dim=0)),
-        }
 
 
 class ConvergenceTracker(Callback):
@@ -178,7 +136,7 @@ class ConvergenceTracker(Callback):
         self._moments = AdamMoments()
         self._entropy = mean_target_entropy(self._samples, self._loss)
         self._start: WarmStart | None = None
-        self._watched: _Watched | None = None
+        self._watched: Watched | None = None
         self._stop_probe = imitation_probe(network, self._samples, self._loss) if self._stop_rule else None
         self._step_times: list[float] = []
         for past in plan.history if self._stop_rule is not None else ():
@@ -250,11 +208,11 @@ class ConvergenceTracker(Callback):
     def _point(self, network: nn.Module, record: StepRecord) -> dict[str, float]:
         return self._values(network, flat_parameters(network), record)
 
-    def _watch(self, network: nn.Module, n_samples: int) -> _Watched:
+    def _watch(self, network: nn.Module, n_samples: int) -> Watched:
         samples, valid = (probe_samples(s, n_samples) for s in (self._samples, self._valid_samples))
         own, whole = (imitation_probe(network, samples, self._loss, together=flag) for flag in (False, True))
         held_out = imitation_probe(network, valid, self._loss, together=True) if valid else None
-        return _Watched(own=own, whole=whole, held_out=held_out)
+        return Watched(own=own, whole=whole, held_out=held_out)
 
     def _values(self, network: nn.Module, weights: Tensor, record: StepRecord) -> dict[str, float]:
         assert self._tracking is not None

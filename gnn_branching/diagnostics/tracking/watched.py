@@ -1,0 +1,55 @@
+"""What a tracker looks at: probe samples of the training, and of the validation beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gnn_branching.diagnostics.measures.glance import Glance, WarmStart, glance
+from gnn_branching.diagnostics.measures.polyak import LocalRatio, target_entropy
+from gnn_branching.diagnostics.measures.probe import Probe
+from gnn_branching.diagnostics.measures.products import gradient, outputs_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Watched:
+    """The probe, the same as a single block, and validation samples if there are any."""
+
+    own: Probe
+    whole: Probe
+    held_out: Probe | None
+
+    def glance(
+        self,
+        weights: Tensor,
+        *,
+        start: WarmStart | None = None,
+        inverse_diagonal: Tensor | None = None,
+        n_products: int | None = None,
+    ) -> Glance:
+        """Measure a point."""
+        return glance(
+            self.own,
+            weights,
+            start=start,
+            inverse_diagonal=inverse_diagonal,
+            n_products=n_products,
+            whole=self.whole,
+        )
+
+    def held_out_values(self, weights: Tensor, slope: Tensor) -> dict[str, float]:
+        """Measure the validation samples, and whether their gradient points where that of the probe does."""
+        probe = self.held_out
+        if probe is None:
+            return {}
+        own = gradient(probe, weights)
+        loss = float(probe.loss(outputs_of(probe, weights)))
+        ratio = LocalRatio(loss=loss, floor=target_entropy(probe), gradient_norm=float(own.norm()))
+        return {
+            "valid_probe_loss": ratio.loss,
+            "valid_probe_excess_loss": ratio.excess,
+            "valid_mu": ratio.mu,
+            "valid_gradient_cosine": float(torch.cosine_similarity(own, slope, dim=0)),
+        }
