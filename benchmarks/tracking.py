@@ -46,7 +46,9 @@ def benchmark(
     Returns:
         CPU seconds, medians; the cost of tracking as a share of a training without; and what the last tracker wrote.
     """
-    config = TrainingConfig(n_epochs=n_epochs, n_batches_per_epoch=0, n_threads=1, loss="tie-aware")
+    config = TrainingConfig(
+        n_epochs=n_epochs, stop_patience=n_epochs, n_batches_per_epoch=0, n_threads=1, loss="tie-aware"
+    )
     view = View.of(ModelConfig())
     source, valid = (seen_as(open_dataset(dataset, split), view) for split in ("train", "valid"))
     samples = MemorySource([source[i] for i in range(n_samples)])

@@ -346,8 +346,9 @@ def table(trained: Mapping[Setting, Trained], noise: float | None = None) -> str
     lines += [
         "",
         "| trainings | headline right | names the best itself | always `data` right "
-        "| always `optimisation` right | median error of the gain, nats | inside its interval |",
-        "|---" * 7 + "|",
+        "| always `optimisation` right | gained by it / `data` / `optimisation` / the best, nats "
+        "| median error of the gain, nats | inside its interval |",
+        "|---" * 8 + "|",
     ]
     seen = set(bases()[:N_SEEN])
     parts = {
@@ -364,12 +365,15 @@ def _summary(name: str, part: Sequence[Outcome], levels: Mapping[Setting, float]
     said = [limit_of(item.signs) for item in part]
     rules = (said, [Limit.DATA] * len(part), [Limit.OPTIMISATION] * len(part))
     right, data, optimisation = (sum(map(Outcome.is_hit, part, rule, noise)) for rule in rules)
+    brought = [np.mean(list(map(Outcome.gain_of, part, rule))) for rule in rules]
+    brought.append(np.mean([max(0.0, *item.gains.values()) for item in part]))
     exact = sum(item.best(level) is limit for item, level, limit in zip(part, noise, said, strict=True))
     gains, real = [data_gain(item.signs) for item in part], [item.gains["samples"] for item in part]
     inside = sum(gain.low <= fall <= gain.high for gain, fall in zip(gains, real, strict=True))
     error = np.median([abs(gain.value - fall) for gain, fall in zip(gains, real, strict=True)])
     hits = " | ".join(f"{count} of {len(part)}" for count in (right, exact, data, optimisation))
-    return f"| {name} | {hits} | {error:.3f} | {inside} of {len(part)} |"
+    means = " / ".join(f"{gain:.3f}" for gain in brought)
+    return f"| {name} | {hits} | {means} | {error:.3f} | {inside} of {len(part)} |"
 
 
 def main() -> None:
