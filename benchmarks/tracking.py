@@ -21,13 +21,12 @@ from gnn_branching.config import ModelConfig, TrainingConfig
 from gnn_branching.dataset.source import MemorySource, SampleSource, seen_as
 from gnn_branching.diagnostics.tracking.tracker import OVERHEAD_FILE, ConvergenceTracker, probe_samples
 from gnn_branching.model.network import initial_network
+from gnn_branching.policy.network_kind import N_PROBE_SAMPLES
 from gnn_branching.run_folder import RunFolder
 from gnn_branching.shards import open_dataset
 from gnn_branching.subproblem import View
 from gnn_branching.training.loop import train
 from gnn_branching.training.records import Callback
-
-N_PROBE_SAMPLES = 32
 
 
 def benchmark(

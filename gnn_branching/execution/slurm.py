@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections import deque
@@ -143,7 +144,8 @@ def note_missing(running: Sequence[_Submitted[Payload]]) -> None:
 
     Without accounting (``sacct``), submitit never hears of a job that was killed outright.
     """
-    queue = subprocess.run(["squeue", "--noheader", "--format=%i"], capture_output=True, text=True, check=False)
+    command = ["squeue", "--noheader", "--format=%i", f"--user={os.getuid()}"]
+    queue = subprocess.run(command, capture_output=True, text=True, check=False)
     known = set(queue.stdout.split())
     for item in running:
         is_missing = queue.returncode == 0 and item.job.job_id not in known

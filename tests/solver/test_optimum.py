@@ -58,7 +58,7 @@ def assert_same_answer(path: Path, settings: str, policy: FunctionPolicy, rule: 
 
 
 @pytest.mark.parametrize("family", SMALL_FAMILIES)
-@pytest.mark.parametrize(("settings", "half"), [("paper", slice(5)), ("default", slice(4, None))])
+@pytest.mark.parametrize(("settings", "half"), [("paper", slice(4, None)), ("default", slice(5))])
 def test_on_forty_instances_of_four_families(
     small_instances: Mapping[str, list[Path]], family: str, settings: str, half: slice
 ) -> None:
@@ -66,7 +66,7 @@ def test_on_forty_instances_of_four_families(
     n_decisions = 0
     for path in small_instances[family][half]:
         n_decisions += assert_same_answer(path, settings, policy, "plain").rule.n_decisions
-    assert n_decisions > 5
+    assert n_decisions > 20
 
 
 @pytest.mark.parametrize("case", EDGE_CASES)

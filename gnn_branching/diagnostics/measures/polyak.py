@@ -50,12 +50,12 @@ def target_entropy(probe: Probe) -> float:
     return float(-torch.special.xlogy(probe.targets, probe.targets).sum()) / probe.n_samples
 
 
-def local_ratio(probe: Probe, parameters: Tensor) -> LocalRatio:
-    """Measure the local PL ratio: one forward pass and one gradient."""
+def local_ratio(probe: Probe, parameters: Tensor, slope: Tensor | None = None) -> LocalRatio:
+    """Measure the local PL ratio: one forward pass and one gradient, unless that is given as ``slope``."""
     return LocalRatio(
         loss=float(probe.loss(outputs_of(probe, parameters))),
         floor=target_entropy(probe),
-        gradient_norm=float(gradient(probe, parameters).norm()),
+        gradient_norm=float((gradient(probe, parameters) if slope is None else slope).norm()),
     )
 
 

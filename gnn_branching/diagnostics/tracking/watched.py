@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from gnn_branching.diagnostics.measures.glance import Glance, WarmStart, glance
-from gnn_branching.diagnostics.measures.polyak import LocalRatio, target_entropy
+from gnn_branching.diagnostics.measures.polyak import local_ratio
 from gnn_branching.diagnostics.measures.probe import Probe
-from gnn_branching.diagnostics.measures.products import gradient, outputs_of
+from gnn_branching.diagnostics.measures.products import gradient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,8 +45,7 @@ class Watched:
         if probe is None:
             return {}
         own = gradient(probe, weights)
-        loss = float(probe.loss(outputs_of(probe, weights)))
-        ratio = LocalRatio(loss=loss, floor=target_entropy(probe), gradient_norm=float(own.norm()))
+        ratio = local_ratio(probe, weights, own)
         return {
             "valid_probe_loss": ratio.loss,
             "valid_probe_excess_loss": ratio.excess,
