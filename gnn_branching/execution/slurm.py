@@ -102,7 +102,7 @@ class SlurmExecutor:
     def _submitter(self) -> submitit.AutoExecutor:
         submitit = imported("slurm", "submitit")
         try:
-            submitter = submitit.AutoExecutor(folder=self.folder, cluster=self.cluster)
+            submitter: submitit.AutoExecutor = submitit.AutoExecutor(folder=self.folder, cluster=self.cluster)
             submitter.update_parameters(
                 **{"timeout_min": MINUTES_PER_SLURM_JOB, "name": "gnn-branching", **self.parameters}
             )
