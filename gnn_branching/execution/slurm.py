@@ -19,7 +19,7 @@ from gnn_branching.execution.protocol import JobOutcome, Outcomes, Payload, Resu
 from gnn_branching.libraries import imported
 
 if TYPE_CHECKING:
-    import submitit
+    from submitit import AutoExecutor, Job
 
 DEFAULT_CHUNK_SIZE = 8
 MINUTES_PER_SLURM_JOB = 24 * 60
@@ -99,10 +99,10 @@ class SlurmExecutor:
             for item in running:
                 item.job.cancel(check=False)
 
-    def _submitter(self) -> submitit.AutoExecutor:
+    def _submitter(self) -> AutoExecutor:
         submitit = imported("slurm", "submitit")
         try:
-            submitter: submitit.AutoExecutor = submitit.AutoExecutor(folder=self.folder, cluster=self.cluster)
+            submitter: AutoExecutor = submitit.AutoExecutor(folder=self.folder, cluster=self.cluster)
             submitter.update_parameters(
                 **{"timeout_min": MINUTES_PER_SLURM_JOB, "name": "gnn-branching", **self.parameters}
             )
@@ -115,7 +115,7 @@ class SlurmExecutor:
 class _Submitted(Generic[Payload]):
     """One SLURM job, and the jobs in it by their indices."""
 
-    job: submitit.Job[list[JobOutcome[object]]]
+    job: Job[list[JobOutcome[object]]]
     chunk: list[tuple[int, Payload]]
     is_last_try: bool
     n_missing: int = 0
