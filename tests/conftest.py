@@ -36,3 +36,15 @@ def small_instances(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, li
             write_generated(generator, arguments, seed, path)
             found.setdefault(family, []).append(path)
     return found
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call() -> None:
+    """Keep the environment as it is from test to test, as solving processes are started anew where it changes."""
+    os.environ["PYTEST_CURRENT_TEST"] = "tests"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup() -> None:
+    """The same for fixtures that solve."""
+    os.environ["PYTEST_CURRENT_TEST"] = "tests"

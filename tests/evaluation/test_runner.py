@@ -111,6 +111,16 @@ def test_an_interrupt_stops_the_solves_and_keeps_the_rows(tmp_path: Path) -> Non
     assert solving_processes() == []
 
 
+def test_processes_of_another_environment_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = set()
+    for number in range(3):
+        monkeypatch.setenv("SOMETHING", str(number))
+        run_plan(toy_plan(1, seeds=(0,)), RowStore(tmp_path / str(number)), replace(WELL, n_workers=1))
+        kept.add(tuple(process.pid for process in serving_processes()))
+    assert all(len(pids) == 1 for pids in kept)
+    assert len(kept) == 3
+
+
 DRIVER = """
     import sys
     from pathlib import Path

@@ -105,12 +105,15 @@ def _close_idle() -> None:
 
 
 def _take_server() -> _Server:
-    """Return an idle server that has this process's environment and folder, or a new one."""
+    """Return an idle server that has this process's environment and folder, or a new one; the others end."""
     environment, folder = solving_environment(), Path.cwd()
     with _lock:
-        _idle[:] = [server for server in _idle if server.is_alive]
+        fit, unfit = [], []
         for server in _idle:
-            if (server.environment, server.folder) == (environment, folder):
-                _idle.remove(server)
-                return server
-    return _Server(environment)
+            fits = server.is_alive and (server.environment, server.folder) == (environment, folder)
+            (fit if fits else unfit).append(server)
+        found = fit.pop() if fit else None
+        _idle[:] = fit
+    for server in unfit:
+        server.close()
+    return found or _Server(environment)
