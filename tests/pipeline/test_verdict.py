@@ -168,7 +168,7 @@ def test_a_pilot_counts_and_its_decision_stays(small_instances: Mapping[str, lis
         shutil.copy(path, models)
     config = read_experiment(None, ["collection.expert_probability=0.5"], instances=models)
     folder = RunFolder(path=tmp_path / "run")
-    fitted = fit_to_budget(config, folder, Budget(seconds=1.0))
+    fitted = fit_to_budget(config, folder, Budget(seconds=1.0, patience_seconds=600.0))
     assert fitted.collection.n_train_samples == LEAST_TRAIN_SAMPLES
     assert list((folder.dataset / "train").glob("*.arrow")), "the pilot's samples are there"
     again = fit_to_budget(config, folder, Budget(seconds=1e6))

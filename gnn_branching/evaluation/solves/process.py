@@ -77,6 +77,9 @@ class _Server:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
+    def fits(self, environment: dict[str, str], folder: Path) -> bool:
+        return (self.environment, self.folder) == (environment, folder)
+
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
@@ -108,10 +111,8 @@ def _take_server() -> _Server:
     """Return an idle server that has this process's environment and folder, or a new one; the others end."""
     environment, folder = solving_environment(), Path.cwd()
     with _lock:
-        fit, unfit = [], []
-        for server in _idle:
-            fits = server.is_alive and (server.environment, server.folder) == (environment, folder)
-            (fit if fits else unfit).append(server)
+        fit = [server for server in _idle if server.is_alive and server.fits(environment, folder)]
+        unfit = [server for server in _idle if server not in fit]
         found = fit.pop() if fit else None
         _idle[:] = fit
     for server in unfit:
