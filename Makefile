@@ -1,5 +1,5 @@
 # make setup   the environment in .venv, with Ecole built against PySCIPOpt's SCIP; make setup ECOLE=0 leaves Ecole out
-# make demo    the main job on real set-covering instances: the shipped policy, then collect, train, evaluate, report (seven minutes)
+# make demo    the main job on real combinatorial auctions: the shipped policy, then collect, train, evaluate, report (five minutes)
 # make test    all tests but the slow ones, on all cores
 # make docs    the documentation site in site/; look at it with: python3 -m http.server --directory site
 .DEFAULT_GOAL := help
@@ -46,14 +46,14 @@ endif
 
 # First the shipped policy with its recipe, beside SCIP as it comes; then a policy of one's own.
 demo: setup
-	$(BIN)/evaluate set-cover --family set-cover --size easy --n 3 --seeds 1 --out $(DEMO)/shipped
+	$(BIN)/evaluate combinatorial-auction --family combinatorial-auction --size easy --n 3 --seeds 1 --out $(DEMO)/shipped
 	$(BIN)/train-policy configs/demo.toml --out $(DEMO) --no-verdict
-	$(BIN)/evaluate $(DEMO)/policy --family set-cover --size easy --n 8 --seeds 1 --settings paper --out $(DEMO)/evaluation
+	$(BIN)/evaluate $(DEMO)/policy --family combinatorial-auction --size easy --n 8 --seeds 1 --settings paper --out $(DEMO)/evaluation
 	$(BIN)/gnn-branching report $(DEMO)
 	@echo "Open $(DEMO)/report.html"
 
 test: setup
-	$(BIN)/python -m pytest --numprocesses auto -m "not slow"
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "not slow"
 
 # The oldest versions that pyproject.toml admits solve and evaluate too.
 test-lowest: setup
