@@ -11,14 +11,9 @@ All of it is one module, as Numba's cache notices changes of the file a function
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import llvmlite.binding  # type: ignore[import-untyped]
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from gnn_branching.compilation import (
     FixedIntegers,
@@ -27,26 +22,28 @@ from gnn_branching.compilation import (
     FloatMatrix,
     Floats,
     Integers,
+    LazyModule,
     RealMatrix,
     Reals,
     Single,
+    intrinsic,
+    vector_floats,
 )
 from gnn_branching.policy.kernels import compiled
+
+if TYPE_CHECKING:
+    from llvmlite import ir
+    from numba import types
+    from numba.core import cgutils
+else:
+    ir, types, cgutils = LazyModule("llvmlite.ir"), LazyModule("numba.core.types"), LazyModule("numba.core.cgutils")
 
 TILE_ROWS = 6
 """Rows of a tile; every buffer has a multiple of them, as what lies beyond the last one is computed and ignored."""
 TILE_VECTORS = 2
 """Vectors side by side in a tile: 6 × 2 sums hide the latency of a multiply-add and fit into 16 registers."""
 
-
-def _floats_per_vector() -> int:
-    features = llvmlite.binding.get_host_cpu_features()
-    if features.get("avx512f"):
-        return 16
-    return 8 if features.get("avx2") else 4
-
-
-VECTOR_FLOATS = _floats_per_vector()
+VECTOR_FLOATS = vector_floats()
 TILE_COLUMNS = TILE_VECTORS * VECTOR_FLOATS
 """Columns of a tile; every layer's width is padded with zeros to a multiple of them."""
 
