@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from gnn_branching.compilation.ahead import LEVELS, ahead
+from gnn_branching.compilation.library import LEVELS, ahead
 from gnn_branching.compilation.notation import (
     Booleans,
     FixedIntegers,
@@ -23,7 +23,15 @@ from gnn_branching.compilation.notation import (
     Single,
     signature_of,
 )
-from gnn_branching.compilation.placeholders import Function, LazyModule, Placeholder, external, helper, intrinsic, of_numba
+from gnn_branching.compilation.placeholders import (
+    Function,
+    LazyModule,
+    Placeholder,
+    external,
+    helper,
+    intrinsic,
+    of_numba,
+)
 
 __all__ = [
     "Booleans",
@@ -69,9 +77,10 @@ def kernel(*scalars: str, **options: Any) -> Callable[[Function], Function]:
 
             return just_in_time(function, scalars, options)
 
+        name = f"{function.__module__}.{function.__qualname__}"
         library = ahead().library
         if library is not None:
-            found = library.kernel(f"{function.__module__}.{function.__qualname__}", Placeholder(compile_now))
+            found = library.kernel(name, function, Placeholder(compile_now))
             if found is not None:
                 return cast(Function, found)
         return cast(Function, compile_now())

@@ -1,8 +1,8 @@
 """Compile the kernels ahead, into a library beside this module: ``python -m gnn_branching.compilation.build``.
 
-Numba compiles each kernel as it would when it is first needed, but for a level of processors instead of the one at hand,
-in a process for each level. Its LLVM code then becomes an object file that may lie anywhere in memory, and a C compiler
-links these with ``runtime.c``. Where there is none, nothing is built, and all goes on without.
+Numba compiles each kernel as it would when it is first needed, but for a level of processors instead of the one at
+hand, in a process for each level. Its LLVM code then becomes an object file that may lie anywhere in memory, and a C
+compiler links these with ``runtime.c``. Where there is none, nothing is built, and all goes on without.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from gnn_branching.compilation.ahead import LEVELS, LIBRARY, PACKAGE, SWITCH, ahead
 from gnn_branching.compilation.emit import Emitted
+from gnn_branching.compilation.library import LEVELS, LIBRARY, PACKAGE, SWITCH, ahead
 
 
-class NotBuilt(Exception):
+class NotBuiltError(Exception):
     """The library cannot be built here; the text says why."""
 
 
@@ -31,7 +31,7 @@ def main() -> int:
     if ahead().library is None:
         try:
             build(LIBRARY)
-        except NotBuilt as error:
+        except NotBuiltError as error:
             print(f"kernels are not compiled ahead, but when they are first needed: {error}", file=sys.stderr)
             return 0
     print(f"kernels are compiled ahead: {LIBRARY}")
@@ -42,10 +42,10 @@ def build(library: Path) -> None:
     """Write the library.
 
     Raises:
-        NotBuilt: If there is no C compiler, or the system is not one that this was tried on.
+        NotBuiltError: If there is no C compiler, or the system is not one that this was tried on.
     """
     if sys.platform != "linux" or sysconfig.get_platform() != "linux-x86_64":
-        raise NotBuilt(f"only on Linux, x86-64, not on {sysconfig.get_platform()}")
+        raise NotBuiltError(f"only on Linux, x86-64, not on {sysconfig.get_platform()}")
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -70,9 +70,9 @@ def _run(command: list[str], **environment: str) -> str:
             command, capture_output=True, text=True, check=True, env={**os.environ, **environment}, cwd=PACKAGE.parent
         )
     except FileNotFoundError:
-        raise NotBuilt(f"there is no {command[0]}") from None
+        raise NotBuiltError(f"there is no {command[0]}") from None
     except subprocess.CalledProcessError as error:
-        raise NotBuilt(f"{' '.join(command[:3])} failed: {error.stderr.strip()[-2000:]}") from None
+        raise NotBuiltError(f"{' '.join(command[:3])} failed: {error.stderr.strip()[-2000:]}") from None
     return done.stdout
 
 

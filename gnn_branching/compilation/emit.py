@@ -19,7 +19,7 @@ import numba
 from llvmlite import ir
 
 from gnn_branching.compilation import just_in_time
-from gnn_branching.compilation.ahead import PACKAGE, fingerprints
+from gnn_branching.compilation.library import PACKAGE, fingerprints
 from gnn_branching.compilation.notation import code_of
 
 ALL = (
@@ -84,7 +84,7 @@ def emit(path: Path) -> Emitted:
         RuntimeError: If a kernel calls what will not be there when it runs.
     """
     just_in_time.options_of_all |= {"cache": False, "no_cpython_wrapper": True}
-    for name in MODULES[str(numba.config.CPU_NAME)]:  # type: ignore[attr-defined]
+    for name in MODULES[_level()]:
         import_module(name)
     whole = llvm.parse_assembly("")
     rows = []
@@ -115,7 +115,7 @@ def emit(path: Path) -> Emitted:
 
 def _entry(described: Any, kind: ir.FunctionType) -> ir.Function:
     """Return a function, in a module of its own, that calls Numba's with what is in slots of 8 bytes."""
-    level = re.sub(r"\W", "_", str(numba.config.CPU_NAME))  # type: ignore[attr-defined]
+    level = re.sub(r"\W", "_", _level())
     module = ir.Module()
     inner = ir.Function(module, kind, described.llvm_func_name)
     word, index = ir.IntType(64), ir.IntType(32)
@@ -123,16 +123,14 @@ def _entry(described: Any, kind: ir.FunctionType) -> ir.Function:
     outer = ir.Function(module, ir.FunctionType(index, [word.as_pointer()]), name)
     builder = ir.IRBuilder(outer.append_basic_block())
     slots = [builder.gep(outer.args[0], [ir.Constant(index, i)]) for i in range(len(kind.args))]
-    arguments = [
-        builder.load(builder.bitcast(slot, argument.as_pointer())) for slot, argument in zip(slots, kind.args, strict=True)
-    ]
-    builder.ret(builder.call(inner, arguments))
+    pointers = [builder.bitcast(slot, kind.as_pointer()) for slot, kind in zip(slots, kind.args, strict=True)]
+    builder.ret(builder.call(inner, [builder.load(pointer) for pointer in pointers]))
     return outer
 
 
 def _check(whole: Any) -> None:
     known = re.compile(rf"SCIP\w+|llvm\..*|{'|'.join(FROM_RUNTIME + FROM_C)}")
-    unknown = [function.name for function in whole.functions if function.is_declaration and not known.fullmatch(function.name)]
+    unknown = [found.name for found in whole.functions if found.is_declaration and not known.fullmatch(found.name)]
     if unknown:
         raise RuntimeError(f"kernels call {', '.join(unknown)}, which runtime.c does not have")
 
@@ -143,13 +141,23 @@ def _machine() -> Any:
     llvm.initialize_all_asmprinters()
     target = llvm.Target.from_triple(llvm.get_process_triple())
     return target.create_target_machine(
-        cpu=numba.config.CPU_NAME, features="", opt=3, reloc="pic", codemodel="default"  # type: ignore[attr-defined]
+        cpu=_level(),
+        features="",
+        opt=3,
+        reloc="pic",
+        codemodel="default",
     )
+
+
+def _level() -> str:
+    """Return the processor that Numba compiles for."""
+    return str(numba.config.CPU_NAME)  # type: ignore[attr-defined]
 
 
 def _sources() -> list[str]:
     """Return all of the package that was loaded to compile the kernels, and what they are linked with."""
-    files = [Path(module.__file__) for module in list(sys.modules.values()) if getattr(module, "__file__", None)]
+    found = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    files = [Path(file) for file in found if file is not None]
     names = {str(file.relative_to(PACKAGE)) for file in files if file.is_relative_to(PACKAGE)}
     return sorted(names | {"compilation/build.py", "compilation/runtime.c"})
 

@@ -10,7 +10,7 @@ import numba
 from numba.core.registry import cpu_target
 from numba.extending import typeof_impl
 
-from gnn_branching.compilation.ahead import LEVELS, ahead
+from gnn_branching.compilation.library import LEVELS, ahead
 from gnn_branching.compilation.notation import signature_of
 from gnn_branching.compilation.placeholders import Placeholder
 

@@ -1,4 +1,4 @@
-"""What only compiled code uses, without Numba until that is needed: a solve with kernels compiled ahead never imports it.
+"""What only compiled code uses, without Numba: a solve with kernels that were compiled ahead never imports it.
 
 Modules of kernels name SCIP's C functions, code that is written in LLVM's language, Numba's own functions. Python never
 calls them, so that each is a placeholder, which Numba resolves when it compiles a kernel that names it.
@@ -59,9 +59,9 @@ def external(name: str, result: str, *arguments: str) -> Callable[..., Any]:
     return cast(Callable[..., Any], Placeholder(make))
 
 
-def intrinsic(function: Function) -> Function:
+def intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
     """Make a function that emits LLVM's code one that compiled code can call, as ``numba.extending.intrinsic`` does."""
-    return cast(Function, Placeholder(lambda: _numba.extending.intrinsic(function)))
+    return cast(Callable[..., Any], Placeholder(lambda: _numba.extending.intrinsic(function)))
 
 
 def helper(function: Function) -> Function:

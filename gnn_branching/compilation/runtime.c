@@ -164,7 +164,7 @@ static PyObject *tuple_of(const char *kind, Slot *slots)
     return tuple;
 }
 
-typedef struct { PyObject_HEAD vectorcallfunc call; const Row *row; PyObject *origin; } Kernel;
+typedef struct { PyObject_HEAD vectorcallfunc call; const Row *row; PyObject *function, *origin; } Kernel;
 
 static PyObject *kernel_call(PyObject *self, PyObject *const *arguments, size_t n_flagged, PyObject *names)
 {
@@ -202,6 +202,7 @@ static PyObject *kernel_call(PyObject *self, PyObject *const *arguments, size_t 
 
 static void kernel_free(Kernel *self)
 {
+    Py_XDECREF(self->function);
     Py_XDECREF(self->origin);
     Py_TYPE(self)->tp_free(self);
 }
@@ -209,7 +210,8 @@ static void kernel_free(Kernel *self)
 static PyObject *kernel_text(Kernel *self) { return PyUnicode_FromFormat("<kernel %s>", self->row->name); }
 
 static PyMemberDef kernel_members[] = {
-    {"origin", T_OBJECT, offsetof(Kernel, origin), READONLY, "What the kernel was compiled from."},
+    {"py_func", T_OBJECT, offsetof(Kernel, function), READONLY, "The function in Python, named as Numba names it."},
+    {"origin", T_OBJECT, offsetof(Kernel, origin), READONLY, "What stands for it in code that Numba compiles."},
     {NULL},
 };
 
@@ -247,8 +249,8 @@ static PyObject *find_level(PyObject *module, PyObject *nothing)
 static PyObject *find_kernel(PyObject *module, PyObject *arguments)
 {
     const char *name;
-    PyObject *origin;
-    if (!PyArg_ParseTuple(arguments, "sO", &name, &origin))
+    PyObject *function, *origin;
+    if (!PyArg_ParseTuple(arguments, "sOO", &name, &function, &origin))
         return NULL;
     const Row *row = level() && strcmp(level(), "x86-64-v4") == 0 ? find(name, rows_v4) : NULL;
     if (row == NULL && level())
@@ -259,6 +261,7 @@ static PyObject *find_kernel(PyObject *module, PyObject *arguments)
     if (kernel != NULL) {
         kernel->call = kernel_call;
         kernel->row = row;
+        kernel->function = Py_NewRef(function);
         kernel->origin = Py_NewRef(origin);
     }
     return (PyObject *)kernel;

@@ -32,7 +32,7 @@ from gnn_branching.compilation import (
 from gnn_branching.policy.kernels import compiled
 
 if TYPE_CHECKING:
-    from llvmlite import ir
+    from llvmlite import ir  # type: ignore[import-untyped]
     from numba import types
     from numba.core import cgutils
 else:
@@ -164,7 +164,7 @@ def dense(
     # Whole tiles only: the last one computes rows beyond n_rows, which every buffer has room for, and nobody reads.
     for row in range(0, n_rows, TILE_ROWS):
         for column in range(0, weight.shape[1], TILE_COLUMNS):
-            _tile(x, row, weight, start, step, column, floor, out)  # type: ignore[call-arg]
+            _tile(x, row, weight, start, step, column, floor, out)
 
 
 @intrinsic
@@ -238,7 +238,7 @@ def aggregate(
         if degree_power != 0.0 and end > begin:
             share = np.float32((end - begin) ** -degree_power)
         for column in range(0, edge.size, TILE_COLUMNS):
-            _receive(  # type: ignore[call-arg]
+            _receive(
                 target, group[i], source, position, others, values, begin, end, edge, own, bias, share, column,
                 sums, start, i - first,
             )  # fmt: skip

@@ -37,13 +37,15 @@ def _pointer(typing_context, address):  # type: ignore[no-untyped-def]
 @helper
 def addresses_at(address: int, n: int) -> IndexArray:
     """Return the ``n`` pointers of a C array, int64, without a copy."""
-    return _carray(_pointer(address), n, np.int64)
+    found: IndexArray = _carray(_pointer(address), n, np.int64)
+    return found
 
 
 @helper
 def reals_at(address: int, n: int) -> FloatArray:
     """Return the ``n`` numbers of a C array, float64, without a copy."""
-    return _carray(_pointer(address), n, np.float64)
+    found: FloatArray = _carray(_pointer(address), n, np.float64)
+    return found
 
 
 def compiled(function: Function) -> Function:
