@@ -16,10 +16,12 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Takes half of pip's time, but does not read pip's configuration: behind an index of one's own, pip takes over.
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 INSTALL_ECOLE = $(BIN)/gnn-branching install-ecole || echo "The set-up goes on without Ecole" >&2
+# Compiles ahead what a solve needs, unless that is there for the present sources; without a C compiler it says so.
+KERNELS = $(BIN)/python -m gnn_branching.compilation.build
 DEMO := runs/demo
 LOWEST := .venv/lowest
 
-.PHONY: help setup demo test test-lowest test-all dist docs lint types format clean
+.PHONY: help setup kernels demo test test-lowest test-all dist docs lint types format clean
 
 help:
 	@sed -n 's/^# //p' Makefile | head -4
@@ -41,6 +43,7 @@ ifneq ($(ECOLE),0)
 	$(INSTALL_ECOLE)
 	@touch $(WITH_ECOLE)
 endif
+	$(KERNELS)
 	$(BIN)/gnn-branching doctor
 	@touch $@
 
@@ -52,7 +55,10 @@ demo: setup
 	$(BIN)/gnn-branching report $(DEMO)
 	@echo "Open $(DEMO)/report.html"
 
-test: setup
+kernels: setup
+	$(KERNELS)
+
+test: kernels
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "not slow"
 
 # The oldest versions that pyproject.toml admits solve and evaluate too.
@@ -61,16 +67,19 @@ test-lowest: setup
 	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct .
 	GNN_BRANCHING_LOWEST=$(CURDIR)/$(LOWEST)/bin/python $(BIN)/python -m pytest tests/cli/test_bare_install.py -k "doctor or solving"
 
-test-all: setup
+test-all: kernels
 	$(BIN)/python -m pytest --numprocesses auto
 
-# A wheel and an sdist in dist/, checked, and the wheel in an environment of its own.
-dist: setup
+# A wheel and an sdist in dist/, checked, and the wheel in an environment of its own. With compiled kernels the wheel is
+# for this Python and this system: built from the checkout, as the sdist has no kernels.
+dist: kernels
 	rm -rf dist
-	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m build --sdist --wheel --outdir dist
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/uv venv --quiet --python $(BIN)/python dist/.venv
 	$(BIN)/uv pip install --quiet --python dist/.venv/bin/python dist/*.whl
+	dist/.venv/bin/python -I -c 'from gnn_branching.compilation.library import ahead; \
+	  assert ahead().why_not in ("", "not built"), ahead().why_not'
 	dist/.venv/bin/gnn-branching policies
 	dist/.venv/bin/gnn-branching generate set-cover --n 1 --out dist/.models
 	dist/.venv/bin/gnn-branching solve dist/.models/*.lp --policy set-cover

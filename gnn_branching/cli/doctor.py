@@ -57,6 +57,7 @@ def doctor(*, json: JsonPath = None) -> int:
         Examined(name="cpu", value=f"{provenance.cpu}, {available_cores()} cores usable"),
         *_solver_findings(),
         *_device_findings(),
+        _kernels_finding(),
         _kernel_cache_finding(),
         *_extra_findings(),
     ]
@@ -116,6 +117,15 @@ def _extra_findings() -> list[Examined]:
         for name, extra in EXTRAS.items()
         if (missing := extra.missing())
     ]
+
+
+def _kernels_finding() -> Examined:
+    from gnn_branching.compilation.library import ahead
+
+    found = ahead()
+    if found.library is not None:
+        return Examined(name="kernels", value=f"compiled ahead for {found.level}")
+    return Examined(name="kernels", value=f"compiled when first needed: those compiled ahead are {found.why_not}")
 
 
 def _kernel_cache_finding() -> Examined:

@@ -11,14 +11,9 @@ All of it is one module, as Numba's cache notices changes of the file a function
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import llvmlite.binding  # type: ignore[import-untyped]
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from gnn_branching.compilation import (
     FixedIntegers,
@@ -27,26 +22,28 @@ from gnn_branching.compilation import (
     FloatMatrix,
     Floats,
     Integers,
+    LazyModule,
     RealMatrix,
     Reals,
     Single,
+    intrinsic,
+    vector_floats,
 )
 from gnn_branching.policy.kernels import compiled
+
+if TYPE_CHECKING:
+    from llvmlite import ir  # type: ignore[import-untyped]
+    from numba import types
+    from numba.core import cgutils
+else:
+    ir, types, cgutils = LazyModule("llvmlite.ir"), LazyModule("numba.core.types"), LazyModule("numba.core.cgutils")
 
 TILE_ROWS = 6
 """Rows of a tile; every buffer has a multiple of them, as what lies beyond the last one is computed and ignored."""
 TILE_VECTORS = 2
 """Vectors side by side in a tile: 6 × 2 sums hide the latency of a multiply-add and fit into 16 registers."""
 
-
-def _floats_per_vector() -> int:
-    features = llvmlite.binding.get_host_cpu_features()
-    if features.get("avx512f"):
-        return 16
-    return 8 if features.get("avx2") else 4
-
-
-VECTOR_FLOATS = _floats_per_vector()
+VECTOR_FLOATS = vector_floats()
 TILE_COLUMNS = TILE_VECTORS * VECTOR_FLOATS
 """Columns of a tile; every layer's width is padded with zeros to a multiple of them."""
 
@@ -167,7 +164,7 @@ def dense(
     # Whole tiles only: the last one computes rows beyond n_rows, which every buffer has room for, and nobody reads.
     for row in range(0, n_rows, TILE_ROWS):
         for column in range(0, weight.shape[1], TILE_COLUMNS):
-            _tile(x, row, weight, start, step, column, floor, out)  # type: ignore[call-arg]
+            _tile(x, row, weight, start, step, column, floor, out)
 
 
 @intrinsic
@@ -241,7 +238,7 @@ def aggregate(
         if degree_power != 0.0 and end > begin:
             share = np.float32((end - begin) ** -degree_power)
         for column in range(0, edge.size, TILE_COLUMNS):
-            _receive(  # type: ignore[call-arg]
+            _receive(
                 target, group[i], source, position, others, values, begin, end, edge, own, bias, share, column,
                 sums, start, i - first,
             )  # fmt: skip

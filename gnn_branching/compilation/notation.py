@@ -1,16 +1,14 @@
-"""Compile loops with Numba: the one place that says how, and what the types of their arguments are called."""
+"""What the types of compiled functions' arguments are called, for Python and for Numba."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from inspect import get_annotations
-from typing import Annotated, Any, TypeVar, cast, get_args
+from typing import Annotated, Any, get_args
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
-
-Function = TypeVar("Function", bound=Callable[..., object])
 
 Single = Annotated[float, "float32"]
 Booleans = Annotated[NDArray[np.bool_], "boolean[::1]"]
@@ -28,6 +26,8 @@ FixedReals = Annotated[NDArray[np.float64], "Array(float64, 1, 'C', True)"]
 FixedRealMatrix = Annotated[NDArray[np.float64], "Array(float64, 2, 'C', True)"]
 """Contiguous arrays, each with its type in Numba's notation; those that are fixed may be read-only."""
 
+_PLAIN_CODES = {int: "q", float: "d", bool: "?", None: "v"}
+_ARRAY_CODES = {"int64": "Q", "int32": "I", "float64": "D", "float32": "F", "boolean": "B"}
 _PLAIN = {int: "int64", float: "float64", bool: "boolean", None: "void"}
 
 
@@ -43,28 +43,36 @@ def signature_of(function: Callable[..., object]) -> str:
     return f"{result}({', '.join(map(_notation, hints.values()))})"
 
 
+def code_of(function: Callable[..., object]) -> str:
+    """Return a function's signature as ``runtime.c`` reads it.
+
+    Args:
+        function: As for :func:`signature_of`, one version only.
+
+    Raises:
+        KeyError: If a type has no code.
+    """
+    hints = get_annotations(function, eval_str=True)
+    result = hints.pop("return")
+    many = () if hasattr(result, "__metadata__") else get_args(result)
+    results = "t" + "".join(map(_code, many)) if many else _code(result)
+    return f"{results}:{''.join(map(_code, hints.values()))}"
+
+
+def _code(hint: Any) -> str:
+    if not hasattr(hint, "__metadata__"):
+        return _PLAIN_CODES[hint]
+    notation = str(hint.__metadata__[0])
+    if notation == "float32":
+        return "f"
+    fixed = re.fullmatch(r"Array\((\w+), (\d), 'C', True\)", notation)
+    if fixed:
+        return f"{_ARRAY_CODES[fixed[1]]}{fixed[2]}r"
+    name, _, dimensions = notation.partition("[")
+    return f"{_ARRAY_CODES[name]}{dimensions.count(',') + 1}w"
+
+
 def _notation(hint: Any) -> str:
     if hasattr(hint, "__metadata__"):
         return str(hint.__metadata__[0])
     return _PLAIN[hint] if hint in _PLAIN else f"Tuple(({', '.join(map(_notation, get_args(hint)))}))"
-
-
-def kernel(*scalars: str, **options: Any) -> Callable[[Function], Function]:
-    """Compile a function at import for the types of its annotations, with the result cached on disk.
-
-    What compiles the first time is what a user waits for (docs/results/startup.md). So a kernel assigns entry by entry:
-    to assign a whole row makes Numba compile the text of an error about shapes, which takes seconds. And no entry for
-    C's callers is made, as nobody calls it.
-
-    Args:
-        scalars: Types to compile a version for, each in place of the word ``scalar``; none where all types are named.
-        options: Of ``numba.njit``.
-    """
-
-    def decorate(function: Function) -> Function:
-        signature = signature_of(function)
-        versions = [signature.replace("scalar", name) for name in scalars] or [signature]
-        njit: Any = numba.njit  # its stubs know no wrappers
-        return cast(Function, njit(versions, cache=True, no_cfunc_wrapper=True, **options)(function))
-
-    return decorate
