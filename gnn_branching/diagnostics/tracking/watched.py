@@ -52,3 +52,22 @@ class Watched:
             "valid_mu": ratio.mu,
             "valid_gradient_cosine": float(torch.cosine_similarity(own, slope, dim=0)),
         }
+
+
+def glance_values(seen: Glance) -> dict[str, float]:
+    """Return a glance's numbers that are told whatever their residual, by the names that are tracked."""
+    return {
+        "probe_loss": seen.ratio.loss,
+        "probe_excess_loss": seen.ratio.excess,
+        "gradient_norm": seen.ratio.gradient_norm,
+        "mu": seen.ratio.mu,
+        "noise_scale": seen.noise.value,
+        "noise_scale_low": seen.noise.low,
+        "noise_scale_high": seen.noise.high,
+        "hessian_residual": seen.hessian.residual,
+        "kernel_lambda_max": seen.kernel_top.value,
+        "kernel_lambda_max_residual": seen.kernel_top.residual,
+        "kernel_lambda_min_positive": seen.spectrum.lambda_min_positive,
+        "kernel_effective_rank": seen.spectrum.effective_rank,
+        "kernel_alignment": seen.alignment,
+    }
