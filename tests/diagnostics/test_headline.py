@@ -49,6 +49,7 @@ def test_each_limit_has_its_training(limit: Limit, train: list[float], valid: li
     assert told.limit is limit
     assert len(told.evidence) == 4
     assert str(told).startswith(f"limited by {limit}: ")
+    assert told.record in str(told)
 
 
 def test_a_narrow_network_wants_width_unless_it_overfits() -> None:

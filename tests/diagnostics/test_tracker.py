@@ -77,7 +77,7 @@ def tracker(
     )
 
 
-def run(folder: Path, module: BipartiteGCNN, *trackers: ConvergenceTracker, config: TrainingConfig = CONFIG) -> None:
+def run(folder: Path, module: BipartiteGCNN, *trackers: Callback, config: TrainingConfig = CONFIG) -> None:
     train(
         module, TRAIN, VALID, config, seed=0, run_folder=folder, callbacks=trackers, display="none", prenorm_fitted=True
     )
@@ -112,17 +112,34 @@ TRACKED = {
     "valid_gradient_cosine",
     "move/head.0",
     "layer_gradient/head.0",
+    "update/head.0",
+    "layer_kernel_trace/head.0",
+    "dead/head.0",
 }
+
+
+class Weights(Callback):
+    """Keeps one layer's weights after every step."""
+
+    def __init__(self) -> None:
+        self.after = dict[int, torch.Tensor]()
+
+    def on_step(self, network: nn.Module, batch: BranchingData, record: StepRecord) -> None:
+        self.after[record.step] = network.get_submodule("head.3").weight.detach().double().clone()
 
 
 def test_points_are_evenly_spaced_and_hold_everything(tmp_path: Path) -> None:
     scalars: Scalars = []
-    run(tmp_path, network(), tracker(scalars, share=SHARE))
+    weights = Weights()
+    run(tmp_path, network(), tracker(scalars, share=SHARE), weights)
     records = read_probes(tmp_path / "diagnostics" / "convergence.jsonl")
     assert {record.kind for record in records} == {ProbeKind.POINT}
     assert records[0].step == 0
     assert [record.step for record in records[1:]] == list(range(4, 65, 2))
     assert records[-1].step == 64
+    for record in records[1:]:
+        now, before = weights.after[record.step], weights.after[record.step - 1]
+        assert record.values["update/head.3"] == pytest.approx(float((now - before).norm() / now.norm()), rel=1e-9)
     for name in TRACKED:
         assert sum(name in record.values for record in records) >= 20, name
     assert all(math.isfinite(value) for record in records for value in record.values.values())
@@ -307,6 +324,8 @@ def test_diagnosis_of_a_run(tracked: Path, tmp_path: Path) -> None:
     assert all(item["measured"] and item["assumptions"] for item in stored["advice"])
     text = (tmp_path / "report" / "diagnosis.md").read_text()
     assert "nan" not in text.split("## Findings")[0].lower()
+    assert stored["layers"]["head.0"].keys() == {"move", "update", "layer_gradient", "layer_kernel_trace", "dead"}
+    assert sum(line.startswith("| head.0 | ") for line in text.splitlines()) == 1
 
 
 def test_fast_and_exact_curvature_agree_on_a_run(tracked: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -122,15 +122,38 @@ def story_panels(probes: Sequence[ProbeRecord], history: Sequence[Epoch] = ()) -
     ]
 
 
+LAYER_FIGURES = {
+    "move/": "‖w − w₀‖ / ‖w‖",
+    "update/": "‖Δw‖ / ‖w‖ of a step",
+    "layer_gradient/": "Gradient norm",
+    "layer_kernel_trace/": "Trace of the tangent kernel",
+    "dead/": "Share of ReLU units that never fire",
+}
+"""What is tracked layer by layer: the prefix of its name, and what it is."""
+
+
+def by_layer(values: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Return a point's numbers layer by layer, each by its prefix in ``LAYER_FIGURES`` without the slash."""
+    layers: dict[str, dict[str, float]] = {}
+    for name, value in values.items():
+        prefix, slash, layer = name.partition("/")
+        if f"{prefix}{slash}" in LAYER_FIGURES:
+            layers.setdefault(layer, {})[prefix] = value
+    return layers
+
+
 def layer_panels(probes: Sequence[ProbeRecord]) -> list[Panel]:
-    """Return, layer by layer, how far the weights moved and how large the gradient is; and the dead units."""
+    """Return a panel for each of ``LAYER_FIGURES``, with a curve for each layer, in the same order everywhere."""
     points = [probe for probe in probes if probe.kind == ProbeKind.POINT]
     steps = [point.step for point in points]
-    panels = []
-    for prefix, title in (("move/", "‖w − w₀‖ / ‖w‖ by layer"), ("layer_gradient/", "Gradient norm by layer")):
-        names = sorted({name for point in points for name in point.values if name.startswith(prefix)})
-        curves = [Curve(x=steps, y=series(points, name), label=name.removeprefix(prefix)) for name in names]
-        panels.append(Panel(title=title, x_label="step", y_label="", curves=curves, y_log=bool(points)))
-    dead = Curve(x=steps, y=series(points, "dead_unit_share"), label="", marked=True)
-    panels.append(Panel(title="ReLU units that never fire", x_label="step", y_label="share", curves=[dead]))
-    return panels
+    layers = sorted({layer for point in points for layer in by_layer(point.values)})
+    return [
+        Panel(
+            title=title,
+            x_label="step",
+            y_label="share" if prefix == "dead/" else "",
+            curves=[Curve(x=steps, y=series(points, f"{prefix}{layer}"), label=layer) for layer in layers],
+            y_log=bool(points) and prefix != "dead/",
+        )
+        for prefix, title in LAYER_FIGURES.items()
+    ]

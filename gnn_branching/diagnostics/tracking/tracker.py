@@ -25,7 +25,6 @@ from gnn_branching.dataset.data import BranchingData
 from gnn_branching.dataset.source import SampleSource
 from gnn_branching.diagnostics.measures.glance import WarmStart
 from gnn_branching.diagnostics.measures.imitation import PROBED_LOSSES, candidate_targets, imitation_probe
-from gnn_branching.diagnostics.measures.layers import dead_unit_share, layer_norms, relative_moves
 from gnn_branching.diagnostics.measures.linearity import kernel_change
 from gnn_branching.diagnostics.measures.polyak import local_ratio
 from gnn_branching.diagnostics.measures.probe import Probe, flat_parameters
@@ -154,6 +153,7 @@ class ConvergenceTracker(Callback):
         self._start: WarmStart | None = None
         self._watched: Watched | None = None
         self._stop_probe = imitation_probe(network, self._samples, self._loss) if self._stop_rule else None
+        self._before: Tensor | None = None
         self._step_times: list[float] = []
         self._point_seconds = [self._tracking.point_seconds] if self._tracking is not None else []
         for past in plan.history if self._stop_rule is not None else ():
@@ -171,6 +171,7 @@ class ConvergenceTracker(Callback):
         if self._tracking is None:
             self._step_times.append(arrived)
             if len(self._step_times) <= N_TIMED_STEPS and record.step < n_steps:
+                self._before = flat_parameters(network)
                 return
             self._charged(lambda: self._make_plan(network, record), record, ProbeKind.POINT, step=0)
         assert self._tracking is not None
@@ -178,6 +179,9 @@ class ConvergenceTracker(Callback):
             self._charged(lambda: self._point(network, record), record, ProbeKind.POINT)
             self._point_seconds.append(self._records[-1].probe_seconds)
             self._plan_again(record)
+        arrived = self._clock()
+        self._before = flat_parameters(network) if self._tracking.is_due(record.step + 1) else None
+        self._spent += self._clock() - arrived
 
     def on_epoch(self, network: nn.Module, record: EpochRecord) -> None:
         """Ask the stop rule, which sees the gradient at the end of every epoch, whatever the share says."""
@@ -213,7 +217,7 @@ class ConvergenceTracker(Callback):
             before = self._clock()
             watched.glance(weights, start=warm.next_start, inverse_diagonal=self._moments.inverse_diagonal())
             watched.held_out_values(weights, warm.gradient)
-            dead_unit_share(watched.whole, weights)
+            watched.layer_values(weights, weights, weights, warm)
             seconds.append(self._clock() - before)
         self._tracking = plan_tracking(
             n_steps=plan.n_epochs * plan.n_batches_per_epoch,
@@ -242,7 +246,7 @@ class ConvergenceTracker(Callback):
             self._write_overhead({})
 
     def _point(self, network: nn.Module, record: StepRecord) -> dict[str, float]:
-        return self._values(network, flat_parameters(network), record)
+        return self._values(network, flat_parameters(network), record, self._before)
 
     def _watch(self, network: nn.Module, n_samples: int) -> Watched:
         samples, valid = (probe_samples(s, n_samples) for s in (self._samples, self._valid_samples))
@@ -250,7 +254,9 @@ class ConvergenceTracker(Callback):
         held_out = imitation_probe(network, valid, self._loss, together=True) if valid else None
         return Watched(own=own, whole=whole, held_out=held_out)
 
-    def _values(self, network: nn.Module, weights: Tensor, record: StepRecord) -> dict[str, float]:
+    def _values(
+        self, network: nn.Module, weights: Tensor, record: StepRecord, before: Tensor | None = None
+    ) -> dict[str, float]:
         assert self._tracking is not None
         if self._watched is None:
             self._watched = self._watch(network, self._tracking.n_samples)
@@ -265,7 +271,7 @@ class ConvergenceTracker(Callback):
             "distance": float((weights - self._initial).norm()),
             "kernel_change": kernel_change(self._first_kernel, seen.kernel) if len(seen.kernel) else float("nan"),
             "learning_rate": record.learning_rate,
-            "dead_unit_share": dead_unit_share(watched.whole, weights),
+            **watched.layer_values(weights, self._initial, before, seen),
         }
         if seen.hessian.residual <= TRACKED_RESIDUAL:
             values["hessian_lambda_max"] = seen.hessian.value
@@ -273,13 +279,7 @@ class ConvergenceTracker(Callback):
             values["preconditioned_lambda_max"] = seen.preconditioned.value
             values["preconditioned_residual"] = seen.preconditioned.residual
             values["stability"] = self._moments.stability(record.learning_rate, seen.preconditioned.value)
-        moves = relative_moves(watched.own.network, self._initial, weights)
-        slopes = layer_norms(watched.own.network, seen.gradient)
-        return (
-            values
-            | {f"move/{layer}": value for layer, value in moves.items()}
-            | {f"layer_gradient/{layer}": value for layer, value in slopes.items()}
-        )
+        return values
 
     def _charged(
         self, measure: Callable[[], Mapping[str, float]], record: StepRecord, kind: ProbeKind, step: int | None = None

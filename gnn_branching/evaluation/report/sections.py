@@ -136,7 +136,8 @@ def _headline_facts(headline: FoundHeadline | None) -> tuple[Fact, ...]:
     if headline is None:
         return ()
     answer = Fact(name="Limited by", value=f"{headline.limit}: {headline.advice}")
-    return (answer, *(Fact(name="Evidence", value=line) for line in headline.evidence))
+    record = (Fact(name="Worth", value=headline.record),) if headline.record else ()
+    return (answer, *record, *(Fact(name="Evidence", value=line) for line in headline.evidence))
 
 
 def _finding_table(name: str, findings: Sequence[FoundFinding], key: str) -> Table:
