@@ -68,3 +68,9 @@ def test_numbers_by_layer() -> None:
     assert by_layer(points()[2].values) == {
         "a": {"move": 0.2, "layer_gradient": points()[2].values["layer_gradient/a"]}
     }
+
+
+def test_a_promise_far_below_the_loss_leaves_the_picture() -> None:
+    loss = story_panels(points())[0]
+    measured = np.array([p.values["probe_excess_loss"] for p in points()])
+    assert loss.y_limits == (measured.min() / 10, measured.max() * 2)

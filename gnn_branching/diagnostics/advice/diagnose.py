@@ -231,7 +231,7 @@ def _write(diagnosis: Diagnosis, run: DiagnosableRun, out: Path) -> None:
     (out / "diagnosis.json").write_text(json.dumps(_finite(document), indent=1) + "\n", encoding="utf-8")
     (out / "diagnosis.md").write_text(_markdown(diagnosis), encoding="utf-8")
     draw(story_panels(run.probes, run.history), out / "pl-star.png", n_columns=2)
-    draw(layer_panels(run.probes), out / "layers.png", n_columns=2)
+    draw(layer_panels(run.probes), out / "layers.png", n_columns=3, has_common_legend=True)
     draw(_training_panels(run, diagnosis.floor.floor), out / "training.png")
     draw(_kernel_panels(diagnosis.measurement), out / "kernel.png")
     draw(_path_panels(diagnosis.measurement), out / "interpolation.png")

@@ -13,6 +13,9 @@ from gnn_branching.diagnostics.advice.picture import Curve, Panel
 from gnn_branching.diagnostics.tracking.adam import LIMIT
 from gnn_branching.diagnostics.tracking.tracker import ProbeKind, ProbeRecord
 
+LOSS, KERNEL = "Loss above its floor", "Tangent kernel and local PL ratio"
+"""Panels whose axis leaves room below."""
+
 
 def series(points: Sequence[ProbeRecord], name: str) -> FloatArray:
     """Return a tracked number over the points, NaN where it was not measured."""
@@ -81,7 +84,7 @@ def story_panels(probes: Sequence[ProbeRecord], history: Sequence[Epoch] = ()) -
     epochs = [Curve(x=[epoch.step for epoch in history], y=losses, label="training loss, by epoch")] if history else []
     rows = [
         (
-            "Loss above its floor",
+            LOSS,
             "nats",
             [
                 *epochs,
@@ -96,7 +99,7 @@ def story_panels(probes: Sequence[ProbeRecord], history: Sequence[Epoch] = ()) -
             [curve("distance", "distance"), bound(radius, "radius 2√(2βL₀)/μ")],
         ),
         (
-            "Tangent kernel and local PL ratio",
+            KERNEL,
             "",
             [
                 curve("kernel_lambda_max", "λmax"),
@@ -117,9 +120,23 @@ def story_panels(probes: Sequence[ProbeRecord], history: Sequence[Epoch] = ()) -
         ),
     ]
     return [
-        Panel(title=title, x_label="step", y_label=label, curves=curves, y_log=bool(points))
+        Panel(
+            title=title,
+            x_label="step",
+            y_label=label,
+            curves=curves,
+            y_log=bool(points),
+            y_limits=_around(curves) if title in (LOSS, KERNEL) else None,
+        )
         for title, label, curves in rows
     ]
+
+
+def _around(curves: Sequence[Curve]) -> tuple[float, float] | None:
+    """Return a logarithmic axis' ends around what was measured, with a decade below for promises and the legend."""
+    values = np.concatenate([np.asarray(curve.y, dtype=np.float64) for curve in curves if not curve.dashed])
+    values = values[np.isfinite(values) & (values > 0)]
+    return (float(values.min()) / 10.0, float(values.max()) * 2.0) if len(values) else None
 
 
 LAYER_FIGURES = {
