@@ -289,7 +289,7 @@ def _markdown(diagnosis: Diagnosis) -> str:
 def _headline_lines(found: Headline | None) -> list[str]:
     if found is None:
         return []
-    told = f"**Limited by {found.limit}: {found.advice}** ({found.record})."
+    told = f"**{found.claim.capitalize()}: {found.advice}** ({found.record})."
     return [told, "", *(f"- {line}" for line in found.evidence), ""]
 
 

@@ -118,9 +118,14 @@ class Headline:
     gain: Gain
     record: str = RECORD
 
+    @property
+    def claim(self) -> str:
+        """The answer in words."""
+        return "done" if self.limit is Limit.DONE else f"limited by {self.limit}"
+
     def __str__(self) -> str:
         """Return the headline and its evidence, one line each."""
-        told = f"limited by {self.limit}: {self.advice} ({self.record})"
+        told = f"{self.claim}: {self.advice} ({self.record})"
         return "\n".join([told, *(f"  {line}" for line in self.evidence)])
 
 
