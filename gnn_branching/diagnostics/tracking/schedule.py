@@ -19,14 +19,14 @@ FREE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackingPlan:
-    """What tracking will do, known before the first epoch is over.
+    """What tracking will do, known before the first epoch is over; seconds are those of the tracker's clock.
 
     Args:
         n_samples: Samples of the probe.
         every: Steps between points, at first.
         n_steps: Steps that the training plans.
-        step_seconds: Wall time of a step.
-        point_seconds: Expected wall time of a point.
+        step_seconds: Time of a step.
+        point_seconds: Expected time of a point.
     """
 
     n_samples: int
@@ -42,12 +42,12 @@ class TrackingPlan:
 
     @property
     def expected_seconds(self) -> float:
-        """Expected wall time of all points."""
+        """Expected time of all points."""
         return self.n_points * self.point_seconds
 
     @property
     def expected_share(self) -> float:
-        """Expected wall time of all points over that of all steps."""
+        """Expected time of all points over that of all steps."""
         return self.expected_seconds / max(self.n_steps * self.step_seconds, 1e-9)
 
     def is_due(self, step: int) -> bool:
@@ -72,9 +72,9 @@ def plan_tracking(
     Args:
         n_steps: Steps that the training plans.
         n_batches_per_epoch: Steps of an epoch.
-        step_seconds: Wall time of a step.
-        sample_seconds: Wall time of a point, by sample.
-        share: Most wall time of points over that of steps, unless they fit into ``FREE_SECONDS``.
+        step_seconds: Time of a step.
+        sample_seconds: Time of a point, by sample.
+        share: Most time of points over that of steps, unless they fit into ``FREE_SECONDS``.
         n_available: Samples that there are.
     """
     allowed = max(share * step_seconds, FREE_SECONDS / n_steps)
@@ -108,8 +108,8 @@ def plan_again(
 
     Args:
         plan: What is followed.
-        point_seconds: Wall time of each point so far, at least one; see :func:`typical_seconds`.
-        step_seconds: Wall time of a step, in the mean so far.
+        point_seconds: Time of each point so far, at least one; see :func:`typical_seconds`.
+        step_seconds: Time of a step, in the mean so far.
         n_batches_per_epoch: Steps of an epoch.
         share: As in :func:`plan_tracking`.
     """

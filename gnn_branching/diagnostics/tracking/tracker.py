@@ -47,7 +47,7 @@ DEFAULT_SHARE = 0.05
 N_TIMED_STEPS = 3
 """Steps that are timed, after a first one that compiles, before the cost of tracking is known."""
 N_TIMED_POINTS = 2
-"""Points that are timed before there is a plan: the faster counts, as other work on the machine can stall one."""
+"""Points that are timed before there is a plan: the faster counts."""
 OVERDRAFT = 1.5
 """A point is left out while a typical one, times their number, took more than this many times what points may: it was
 told from a slow step."""
@@ -75,8 +75,8 @@ class ProbeRecord:
         kind: What was measured.
         step: Optimizer steps done.
         epoch: Epoch it fell into, from 1.
-        training_seconds: Wall time of this process's training so far, probes left out.
-        probe_seconds: Wall time of this probe.
+        training_seconds: What this process's training took so far by the tracker's clock, probes left out.
+        probe_seconds: What this probe took.
         values: Measured numbers by name; never NaN or infinite. What could not be measured reliably is missing.
     """
 
@@ -98,7 +98,8 @@ class ConvergenceTracker(Callback):
         share: Most probe time over training time, unless it is below ``FREE_SECONDS`` in all.
         on_scalar: Takes every measured number; writes TensorBoard events beside the training's own if None.
         stop_rule: Decides in :attr:`stop_reason`; it sees all samples at the end of every epoch. Never if None.
-        clock: Monotonic seconds, by which the share is kept.
+        clock: Monotonic seconds, by which the share is kept. CPU seconds of the training's thread by default: where
+            other work shares the machine, wall time stretches steps and points by chance, and not alike.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class ConvergenceTracker(Callback):
         share: float = DEFAULT_SHARE,
         on_scalar: ScalarWriter | None = None,
         stop_rule: PlStarRule | None = None,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Callable[[], float] = time.thread_time,
     ) -> None:
         self._samples, self._loss, self._share = tuple(samples), loss, share
         self._valid_samples = tuple(valid_samples)
@@ -284,7 +285,7 @@ class ConvergenceTracker(Callback):
     def _charged(
         self, measure: Callable[[], Mapping[str, float]], record: StepRecord, kind: ProbeKind, step: int | None = None
     ) -> None:
-        """Measure, charge the wall time, and write the line."""
+        """Measure, charge the time, and write the line."""
         before = self._clock()
         values = measure()
         seconds = self._clock() - before
