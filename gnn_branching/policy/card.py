@@ -145,6 +145,8 @@ class PolicyCard:
         weights_sha256: Hash of the weights file, hexadecimal.
         metrics: Figures on held-out samples, by name.
         experiment: The whole configuration it came from.
+        headline: What limited its training, by what that left: ``limited_by``, ``advice``, and the ``record`` of such
+            headlines in back-tests; empty if that could not be told.
         trained_on: Per dataset its training samples, ``n_samples``, and the ``recipe`` they are a function of; empty if
             unknown.
         versions: Versions and machine it was trained with.
@@ -168,6 +170,7 @@ class PolicyCard:
     experiment: Mapping[str, object]
     trained_on: tuple[Mapping[str, Any], ...] = ()
     versions: Mapping[str, object] = field(default_factory=dict)
+    headline: Mapping[str, str] = field(default_factory=dict)
     ranges: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] | None = None
     verdict: Verdict | None = None
     recipe: Recipe | None = None

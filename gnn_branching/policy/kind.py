@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import importlib.metadata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -84,6 +84,7 @@ class FittedPolicy:
         n_parameters: Fitted numbers.
         config: The experiment as it was run, a measured learning rate included.
         figures: Figures of the fit, by name.
+        headline: What limits the training, as the card says it; empty if that could not be told.
         is_first_process: Whether this process, of those that took part in the fit, is the one that writes the policy.
     """
 
@@ -93,6 +94,7 @@ class FittedPolicy:
     n_parameters: int
     config: ExperimentConfig
     figures: dict[str, float]
+    headline: Mapping[str, str] = field(default_factory=dict)
     is_first_process: bool = True
 
 

@@ -120,7 +120,10 @@ class NetworkKind:
             **gain,
             **measured,
         }
-        return replace(pack_network(network, config), figures=figures, is_first_process=is_first_process())
+        told = {} if found is None else {"limited_by": str(found.limit), "advice": found.advice, "record": found.record}
+        return replace(
+            pack_network(network, config), figures=figures, headline=told, is_first_process=is_first_process()
+        )
 
     def load(self, folder: Path, name: str, device: str) -> LoadedPolicy:
         """Load a policy to be run by PyTorch."""

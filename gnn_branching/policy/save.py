@@ -83,6 +83,7 @@ def write_policy(
         experiment=to_mapping(experiment),
         trained_on=tuple(trained_on),
         versions=asdict(collect_provenance()),
+        headline=dict(fitted.headline),
         ranges=None if ranges is None else plain_ranges(ranges),
         verdict=verdict,
     )

@@ -9,6 +9,7 @@ from gnn_branching.dataset.synthetic import random_sample
 from gnn_branching.diagnostics.measures.curvature import hessian_top, preconditioned_top, warm_top
 from gnn_branching.diagnostics.measures.glance import WarmStart, glance
 from gnn_branching.diagnostics.measures.imitation import imitation_probe
+from gnn_branching.diagnostics.measures.layers import layer_slices, layer_sums
 from gnn_branching.diagnostics.measures.linearity import target_alignment
 from gnn_branching.diagnostics.measures.noise import noise_scale
 from gnn_branching.diagnostics.measures.polyak import local_ratio
@@ -42,6 +43,11 @@ def test_what_is_exact_equals_the_dense_twins(kind: LossKind, blocks: int) -> No
     for row, start, direction in zip(matrix, starts, directions, strict=True):
         row[start : start + len(direction)] = direction
     torch.testing.assert_close(seen.kernel, matrix @ jacobian @ jacobian.T @ matrix.T, rtol=1e-9, atol=1e-12)
+    traces = layer_sums(probe.network, seen.kernel_diagonal)
+    assert list(traces) == ["0", "2"]
+    for layer, places in layer_slices(probe.network).items():
+        part = matrix @ torch.cat([jacobian[:, place] for place in places], dim=1)
+        assert traces[layer] == pytest.approx(float((part @ part.T).trace()), rel=1e-9)
 
 
 @pytest.mark.parametrize("kind", LossKind)

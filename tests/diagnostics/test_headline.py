@@ -48,7 +48,8 @@ def test_each_limit_has_its_training(limit: Limit, train: list[float], valid: li
     told = found(train, valid, floor)
     assert told.limit is limit
     assert len(told.evidence) == 4
-    assert str(told).startswith(f"limited by {limit}: ")
+    assert str(told).startswith("done: " if limit is Limit.DONE else f"limited by {limit}: ")
+    assert told.record in str(told)
 
 
 def test_a_narrow_network_wants_width_unless_it_overfits() -> None:

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from gnn_branching.diagnostics.tracking.schedule import FREE_SECONDS, MOST_POINTS, TrackingPlan, plan_tracking
+from gnn_branching.diagnostics.tracking.schedule import (
+    FREE_SECONDS,
+    MOST_POINTS,
+    TrackingPlan,
+    plan_again,
+    plan_tracking,
+)
 
 
 def plan(n_steps: int, *, n_batches: int = 50, step: float = 0.05, sample: float = 0.02) -> TrackingPlan:
@@ -42,3 +48,18 @@ def test_a_training_that_patience_ends_has_points_wherever_it_ends() -> None:
 
 def test_more_time_buys_more_samples() -> None:
     assert [plan(750, step=step).n_samples for step in (0.01, 0.25, 1.0)] == [10, 16, 16]
+
+
+def test_points_cheaper_than_told_come_closer_together_and_dearer_ones_change_nothing() -> None:
+    told = plan(480, sample=0.5)
+    assert told.n_points < 5
+
+    def again(*seconds: float) -> TrackingPlan:
+        return plan_again(told, point_seconds=seconds, step_seconds=0.05, n_batches_per_epoch=50, share=0.05)
+
+    cheap = again(0.2)
+    assert cheap.n_points >= 20
+    assert cheap.n_samples == told.n_samples
+    assert cheap.expected_seconds <= FREE_SECONDS
+    assert again(0.2, 60.0, 0.2) == cheap
+    assert again(3.0) is told

@@ -1,6 +1,13 @@
 import numpy as np
 
-from gnn_branching.diagnostics.advice.story import ball_radius, layer_panels, promised, story_panels
+from gnn_branching.diagnostics.advice.story import (
+    LAYER_FIGURES,
+    ball_radius,
+    by_layer,
+    layer_panels,
+    promised,
+    story_panels,
+)
 from gnn_branching.diagnostics.tracking.tracker import ProbeKind, ProbeRecord
 
 RATE = 0.05
@@ -52,5 +59,18 @@ def test_unmeasured_sharpness_promises_nothing() -> None:
 
 def test_panels_without_and_with_points() -> None:
     assert [len(panel.curves) for panel in story_panels([])] == [3, 2, 5, 3]
-    titles = [panel.title for panel in layer_panels(points())]
-    assert titles == ["‖w − w₀‖ / ‖w‖ by layer", "Gradient norm by layer", "ReLU units that never fire"]
+    panels = layer_panels(points())
+    assert [panel.title for panel in panels] == list(LAYER_FIGURES.values())
+    assert [curve.label for panel in panels for curve in panel.curves] == ["a"] * len(panels)
+
+
+def test_numbers_by_layer() -> None:
+    assert by_layer(points()[2].values) == {
+        "a": {"move": 0.2, "layer_gradient": points()[2].values["layer_gradient/a"]}
+    }
+
+
+def test_a_promise_far_below_the_loss_leaves_the_picture() -> None:
+    loss = story_panels(points())[0]
+    measured = np.array([p.values["probe_excess_loss"] for p in points()])
+    assert loss.y_limits == (measured.min() / 10, measured.max() * 2)

@@ -4,20 +4,25 @@ import itertools
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from gnn_branching.config import ExperimentConfig, ModelConfig, TrainingConfig
 from gnn_branching.contracts import InputError
-from gnn_branching.dataset.data import collate
+from gnn_branching.dataset.data import BranchingData, collate
 from gnn_branching.dataset.source import MemorySource
 from gnn_branching.dataset.synthetic import random_sample
 from gnn_branching.diagnostics.advice.diagnose import diagnose
 from gnn_branching.diagnostics.advice.trained_run import TrainedRun, adam_second_moments
 from gnn_branching.diagnostics.measures.curvature import hessian_top
 from gnn_branching.diagnostics.measures.finding import Verdict
+from gnn_branching.diagnostics.measures.glance import Glance
 from gnn_branching.diagnostics.measures.imitation import imitation_probe
 from gnn_branching.diagnostics.measures.polyak import local_ratio
 from gnn_branching.diagnostics.measures.probe import flat_parameters
@@ -32,8 +37,10 @@ from gnn_branching.diagnostics.tracking.tracker import (
     probe_samples,
     read_probes,
 )
+from gnn_branching.diagnostics.tracking.watched import Watched
 from gnn_branching.model.network import BipartiteGCNN
 from gnn_branching.training.loop import train
+from gnn_branching.training.records import Callback, StepRecord
 
 SAMPLES = [random_sample(seed, ties=seed % 3 == 0) for seed in range(40)]
 TRAIN, VALID = MemorySource(SAMPLES[:30]), MemorySource(SAMPLES[30:])
@@ -70,7 +77,7 @@ def tracker(
     )
 
 
-def run(folder: Path, module: BipartiteGCNN, *trackers: ConvergenceTracker, config: TrainingConfig = CONFIG) -> None:
+def run(folder: Path, module: BipartiteGCNN, *trackers: Callback, config: TrainingConfig = CONFIG) -> None:
     train(
         module, TRAIN, VALID, config, seed=0, run_folder=folder, callbacks=trackers, display="none", prenorm_fitted=True
     )
@@ -105,17 +112,34 @@ TRACKED = {
     "valid_gradient_cosine",
     "move/head.0",
     "layer_gradient/head.0",
+    "update/head.0",
+    "layer_kernel_trace/head.0",
+    "dead/head.0",
 }
+
+
+class Weights(Callback):
+    """Keeps one layer's weights after every step."""
+
+    def __init__(self) -> None:
+        self.after = dict[int, torch.Tensor]()
+
+    def on_step(self, network: nn.Module, batch: BranchingData, record: StepRecord) -> None:
+        self.after[record.step] = network.get_submodule("head.3").weight.detach().double().clone()
 
 
 def test_points_are_evenly_spaced_and_hold_everything(tmp_path: Path) -> None:
     scalars: Scalars = []
-    run(tmp_path, network(), tracker(scalars, share=SHARE))
+    weights = Weights()
+    run(tmp_path, network(), tracker(scalars, share=SHARE), weights)
     records = read_probes(tmp_path / "diagnostics" / "convergence.jsonl")
     assert {record.kind for record in records} == {ProbeKind.POINT}
     assert records[0].step == 0
     assert [record.step for record in records[1:]] == list(range(4, 65, 2))
     assert records[-1].step == 64
+    for record in records[1:]:
+        now, before = weights.after[record.step], weights.after[record.step - 1]
+        assert record.values["update/head.3"] == pytest.approx(float((now - before).norm() / now.norm()), rel=1e-9)
     for name in TRACKED:
         assert sum(name in record.values for record in records) >= 20, name
     assert all(math.isfinite(value) for record in records for value in record.values.values())
@@ -126,6 +150,49 @@ def test_points_are_evenly_spaced_and_hold_everything(tmp_path: Path) -> None:
     assert summary["n_probes"] == len(records)
     assert summary["expected_share"] > 0
     assert summary["plan"]["every"] == 2
+
+
+class Machine(Callback):
+    """A clock on which a step takes 50 ms and a glance 200 ms, but one glance, once, a minute; and that by itself."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, stalled: int) -> None:
+        self.now, self.n_glances, real = 0.0, 0, Watched.glance
+
+        def glance(watched: Watched, *args: Any, **kwargs: Any) -> Glance:
+            self.n_glances += 1
+            self.now += 60.0 if self.n_glances == stalled else 0.2
+            return real(watched, *args, **kwargs)
+
+        patch.setattr(Watched, "glance", glance)
+
+    def on_step(self, network: nn.Module, batch: BranchingData, record: StepRecord) -> None:
+        self.now += 0.05
+
+
+@pytest.mark.parametrize("stalled", [2, 3, 6])
+def test_a_machine_that_stalls_once_costs_no_points(
+    stalled: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(monkeypatch, stalled)
+    tracking = ConvergenceTracker(
+        probe_samples(TRAIN, 4), "tie-aware", on_scalar=lambda *_: None, clock=lambda: machine.now
+    )
+    config = replace(CONFIG, n_epochs=6)
+    module = network()
+    train(
+        module,
+        TRAIN,
+        VALID,
+        config,
+        seed=0,
+        run_folder=tmp_path,
+        callbacks=(machine, tracking),
+        display="none",
+        prenorm_fitted=True,
+    )
+    steps = [record.step for record in read_probes(tmp_path / "diagnostics" / "convergence.jsonl")]
+    assert len(steps) >= 20
+    assert set(np.diff(steps[1:])) == {2}
 
 
 def test_validation_samples_are_probed_at_the_same_weights(tmp_path: Path) -> None:
@@ -257,6 +324,8 @@ def test_diagnosis_of_a_run(tracked: Path, tmp_path: Path) -> None:
     assert all(item["measured"] and item["assumptions"] for item in stored["advice"])
     text = (tmp_path / "report" / "diagnosis.md").read_text()
     assert "nan" not in text.split("## Findings")[0].lower()
+    assert stored["layers"]["head.0"].keys() == {"move", "update", "layer_gradient", "layer_kernel_trace", "dead"}
+    assert sum(line.startswith("| head.0 | ") for line in text.splitlines()) == 1
 
 
 def test_fast_and_exact_curvature_agree_on_a_run(tracked: Path) -> None:

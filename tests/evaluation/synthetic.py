@@ -122,6 +122,7 @@ def write_everything(folder: Path, rows: list[SolveRecord]) -> None:
             "advice": "collect more samples",
             "evidence": ["gap 0.3"],
             "gain": {"value": 0.1},
+            "record": "right in 16 of 25",
         },
         "findings": [finding, skipped],
         "advice": [advice],

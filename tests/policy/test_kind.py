@@ -15,6 +15,7 @@ from gnn_branching.config import ExperimentConfig, ModelConfig, TrainingConfig, 
 from gnn_branching.contracts import InputError, Policy
 from gnn_branching.dataset.source import SeenSource
 from gnn_branching.dataset.synthetic import random_source
+from gnn_branching.diagnostics.advice.headline import RECORD
 from gnn_branching.feature_schema import VARIABLE_FEATURES
 from gnn_branching.pipeline import train_policy
 from gnn_branching.policy import load_policy
@@ -50,7 +51,8 @@ def test_unknown_kinds_and_taken_names_are_refused() -> None:
 
 def test_an_own_network_trains_saves_and_loads(tmp_path: Path) -> None:
     dataset = synthetic_dataset(tmp_path / "samples", {"train": 24, "valid": 10, "test": 10})
-    config = ExperimentConfig(model=ModelConfig(kind="candidate-mlp", hidden_size=8), training=TRAINING)
+    training = replace(TRAINING, n_epochs=4)
+    config = ExperimentConfig(model=ModelConfig(kind="candidate-mlp", hidden_size=8), training=training)
     folder = RunFolder(path=tmp_path / "run")
     figures = train_policy(config, folder, datasets=[dataset]).figures
     policy = load_policy(folder.policy)
@@ -58,6 +60,8 @@ def test_an_own_network_trains_saves_and_loads(tmp_path: Path) -> None:
     assert policy.card.kind == "candidate-mlp"
     assert policy.card.n_parameters == len(VARIABLE_FEATURES) * 8 + 8 + 8
     assert policy_accuracy(policy, open_dataset(dataset, "test")).acc_1 == figures["test_acc_1"]
+    assert policy.card.headline.keys() == {"limited_by", "advice", "record"}
+    assert policy.card.headline["record"] == RECORD
     assert folder.convergence.is_file()
     assert main(["diagnose", str(folder.path), "--dataset", str(dataset), "--samples", "4"]) == 0
     policy.warm_up()

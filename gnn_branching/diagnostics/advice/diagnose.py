@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,9 +14,9 @@ from torch import Tensor
 
 from gnn_branching.contracts import InputError, Sample
 from gnn_branching.diagnostics.advice import recommendations as advise
-from gnn_branching.diagnostics.advice.headline import RECORD, Epoch, Headline, headline
+from gnn_branching.diagnostics.advice.headline import Epoch, Headline, headline
 from gnn_branching.diagnostics.advice.picture import Curve, Panel, draw
-from gnn_branching.diagnostics.advice.story import layer_panels, series, story_panels
+from gnn_branching.diagnostics.advice.story import LAYER_FIGURES, by_layer, layer_panels, series, story_panels
 from gnn_branching.diagnostics.measures.finding import Finding, Verdict
 from gnn_branching.diagnostics.measures.forecast import LEAST_EPOCHS, BackTest, back_test, forecast
 from gnn_branching.diagnostics.measures.irreducible import IrreducibleLoss, candidate_colours, irreducible_loss
@@ -115,6 +115,7 @@ class Diagnosis:
         measurement: Everything measured.
         floor: Irreducible loss of the probe samples.
         past: Back-test of the epoch forecast on this run; None with too few epochs.
+        layers: What was tracked last, layer by layer, as in ``LAYER_FIGURES``; empty without a point.
         advice: The recommendations.
         files: What was written.
     """
@@ -124,6 +125,7 @@ class Diagnosis:
     measurement: Measurement
     floor: IrreducibleLoss
     past: BackTest | None
+    layers: Mapping[str, Mapping[str, float]]
     advice: tuple[advise.Advice, ...]
     files: tuple[Path, ...]
 
@@ -159,6 +161,7 @@ def diagnose(run: DiagnosableRun, out: Path, *, epsilon: float = DEFAULT_EPSILON
         measurement=found,
         floor=floor,
         past=past,
+        layers=next((by_layer(p.values) for p in reversed(run.probes) if p.kind == ProbeKind.POINT), {}),
         advice=recommendations,
         files=tuple(out / name for name in ("diagnosis.json", "diagnosis.md", *PICTURES)),
     )
@@ -220,6 +223,7 @@ def _write(diagnosis: Diagnosis, run: DiagnosableRun, out: Path) -> None:
         "headline": asdict(diagnosis.headline) if diagnosis.headline else None,
         "floor": asdict(diagnosis.floor),
         "numbers": numbers(diagnosis.measurement),
+        "layers": diagnosis.layers,
         "back_test": asdict(diagnosis.past) if diagnosis.past else None,
         "findings": [asdict(finding) for finding in diagnosis.findings],
         "advice": [asdict(item) for item in diagnosis.advice],
@@ -227,7 +231,7 @@ def _write(diagnosis: Diagnosis, run: DiagnosableRun, out: Path) -> None:
     (out / "diagnosis.json").write_text(json.dumps(_finite(document), indent=1) + "\n", encoding="utf-8")
     (out / "diagnosis.md").write_text(_markdown(diagnosis), encoding="utf-8")
     draw(story_panels(run.probes, run.history), out / "pl-star.png", n_columns=2)
-    draw(layer_panels(run.probes), out / "layers.png")
+    draw(layer_panels(run.probes), out / "layers.png", n_columns=3, has_common_legend=True)
     draw(_training_panels(run, diagnosis.floor.floor), out / "training.png")
     draw(_kernel_panels(diagnosis.measurement), out / "kernel.png")
     draw(_path_panels(diagnosis.measurement), out / "interpolation.png")
@@ -278,14 +282,26 @@ def _markdown(diagnosis: Diagnosis) -> str:
     lines += ["", f"Not applicable to this training: {', '.join(silent)}."] if silent else []
     lines += ["", "## Numbers", "", "| number | value |", "|---|---|"]
     lines += [f"| {name} | {value:.6g} |" for name, value in numbers(diagnosis.measurement).items()]
+    lines += _layer_lines(diagnosis.layers)
     return "\n".join([*lines, "", *(f"![{name}]({name})" for name in PICTURES), ""])
 
 
 def _headline_lines(found: Headline | None) -> list[str]:
     if found is None:
         return []
-    told = f"**Limited by {found.limit}: {found.advice}** ({RECORD})."
+    told = f"**{found.claim.capitalize()}: {found.advice}** ({found.record})."
     return [told, "", *(f"- {line}" for line in found.evidence), ""]
+
+
+def _layer_lines(layers: Mapping[str, Mapping[str, float]]) -> list[str]:
+    if not layers:
+        return []
+    head = ["layer", *LAYER_FIGURES.values()]
+    lines = ["", "## Layers, at the last point", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for layer, values in layers.items():
+        known = [values.get(prefix.rstrip("/")) for prefix in LAYER_FIGURES]
+        lines.append(f"| {layer} | " + " | ".join("" if x is None else f"{x:.3g}" for x in known) + " |")
+    return lines
 
 
 def _training_panels(run: DiagnosableRun, floor: float) -> list[Panel]:

@@ -12,6 +12,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+MOST_IN_A_COLUMN = 4
+"""Names of a legend; more of them stand in two columns, and hide less."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Curve:
@@ -55,21 +58,33 @@ class Panel:
     y_limits: tuple[float, float] | None = None
 
 
-def draw(panels: Sequence[Panel], path: Path, *, n_columns: int | None = None) -> None:
+def draw(panels: Sequence[Panel], path: Path, *, n_columns: int | None = None, has_common_legend: bool = False) -> None:
     """Draw panels into a PNG file, side by side unless told in how many columns; points not finite are left out.
 
     What is measured is drawn thick and in colour, bounds and predictions dashed, thinner and above it.
+
+    Args:
+        panels: At least one.
+        path: The file.
+        n_columns: Columns; as many as there are panels if None.
+        has_common_legend: Whether the panels' curves are the same ones, named once, in a place of its own after them.
     """
-    width = n_columns or len(panels)
-    height = -(-len(panels) // width)
+    n_places = len(panels) + has_common_legend
+    width = n_columns or n_places
+    height = -(-n_places // width)
     figure = Figure(figsize=(5.2 * width, 4.0 * height), layout="constrained")
     FigureCanvasAgg(figure)
     for position, panel in enumerate(panels, start=1):
-        _draw_panel(figure.add_subplot(height, width, position), panel)
+        _draw_panel(figure.add_subplot(height, width, position), panel, has_legend=not has_common_legend)
+    if has_common_legend:
+        key = figure.add_subplot(height, width, n_places)
+        key.set_axis_off()
+        lines = figure.axes[0].lines
+        key.legend(lines, [str(line.get_label()) for line in lines], loc="center", fontsize=11, frameon=False)
     figure.savefig(path, dpi=120)
 
 
-def _draw_panel(axes: Axes, panel: Panel) -> None:
+def _draw_panel(axes: Axes, panel: Panel, *, has_legend: bool) -> None:
     for curve in panel.curves:
         x, y = np.asarray(curve.x, dtype=float), np.asarray(curve.y, dtype=float)
         shown = np.isfinite(x) & np.isfinite(y) & ((y > 0) | (not panel.y_log)) & ((x > 0) | (not panel.x_log))
@@ -85,5 +100,6 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     axes.grid(color="0.9", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    if any(curve.label for curve in panel.curves):
-        axes.legend(fontsize=8, frameon=False)
+    if has_legend and any(curve.label for curve in panel.curves):
+        n_columns = 2 if len(panel.curves) > MOST_IN_A_COLUMN else 1
+        axes.legend(fontsize=8, framealpha=0.8, edgecolor="none", ncols=n_columns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +12,9 @@ from gnn_branching.contracts import FloatArray
 from gnn_branching.diagnostics.advice.picture import Curve, Panel
 from gnn_branching.diagnostics.tracking.adam import LIMIT
 from gnn_branching.diagnostics.tracking.tracker import ProbeKind, ProbeRecord
+
+LOSS, KERNEL = "Loss above its floor", "Tangent kernel and local PL ratio"
+"""Panels whose axis leaves room below."""
 
 
 def series(points: Sequence[ProbeRecord], name: str) -> FloatArray:
@@ -81,7 +84,7 @@ def story_panels(probes: Sequence[ProbeRecord], history: Sequence[Epoch] = ()) -
     epochs = [Curve(x=[epoch.step for epoch in history], y=losses, label="training loss, by epoch")] if history else []
     rows = [
         (
-            "Loss above its floor",
+            LOSS,
             "nats",
             [
                 *epochs,
@@ -96,7 +99,7 @@ def story_panels(probes: Sequence[ProbeRecord], history: Sequence[Epoch] = ()) -
             [curve("distance", "distance"), bound(radius, "radius 2√(2βL₀)/μ")],
         ),
         (
-            "Tangent kernel and local PL ratio",
+            KERNEL,
             "",
             [
                 curve("kernel_lambda_max", "λmax"),
@@ -117,20 +120,57 @@ def story_panels(probes: Sequence[ProbeRecord], history: Sequence[Epoch] = ()) -
         ),
     ]
     return [
-        Panel(title=title, x_label="step", y_label=label, curves=curves, y_log=bool(points))
+        Panel(
+            title=title,
+            x_label="step",
+            y_label=label,
+            curves=curves,
+            y_log=bool(points),
+            y_limits=_around(curves) if title in (LOSS, KERNEL) else None,
+        )
         for title, label, curves in rows
     ]
 
 
+def _around(curves: Sequence[Curve]) -> tuple[float, float] | None:
+    """Return a logarithmic axis' ends around what was measured, with a decade below for promises and the legend."""
+    values = np.concatenate([np.asarray(curve.y, dtype=np.float64) for curve in curves if not curve.dashed])
+    values = values[np.isfinite(values) & (values > 0)]
+    return (float(values.min()) / 10.0, float(values.max()) * 2.0) if len(values) else None
+
+
+LAYER_FIGURES = {
+    "move/": "‖w − w₀‖ / ‖w‖",
+    "update/": "‖Δw‖ / ‖w‖ of a step",
+    "layer_gradient/": "Gradient norm",
+    "layer_kernel_trace/": "Trace of the tangent kernel",
+    "dead/": "Share of ReLU units that never fire",
+}
+"""What is tracked layer by layer: the prefix of its name, and what it is."""
+
+
+def by_layer(values: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Return a point's numbers layer by layer, each by its prefix in ``LAYER_FIGURES`` without the slash."""
+    layers: dict[str, dict[str, float]] = {}
+    for name, value in values.items():
+        prefix, slash, layer = name.partition("/")
+        if f"{prefix}{slash}" in LAYER_FIGURES:
+            layers.setdefault(layer, {})[prefix] = value
+    return layers
+
+
 def layer_panels(probes: Sequence[ProbeRecord]) -> list[Panel]:
-    """Return, layer by layer, how far the weights moved and how large the gradient is; and the dead units."""
+    """Return a panel for each of ``LAYER_FIGURES``, with a curve for each layer, in the same order everywhere."""
     points = [probe for probe in probes if probe.kind == ProbeKind.POINT]
     steps = [point.step for point in points]
-    panels = []
-    for prefix, title in (("move/", "‖w − w₀‖ / ‖w‖ by layer"), ("layer_gradient/", "Gradient norm by layer")):
-        names = sorted({name for point in points for name in point.values if name.startswith(prefix)})
-        curves = [Curve(x=steps, y=series(points, name), label=name.removeprefix(prefix)) for name in names]
-        panels.append(Panel(title=title, x_label="step", y_label="", curves=curves, y_log=bool(points)))
-    dead = Curve(x=steps, y=series(points, "dead_unit_share"), label="", marked=True)
-    panels.append(Panel(title="ReLU units that never fire", x_label="step", y_label="share", curves=[dead]))
-    return panels
+    layers = sorted({layer for point in points for layer in by_layer(point.values)})
+    return [
+        Panel(
+            title=title,
+            x_label="step",
+            y_label="share" if prefix == "dead/" else "",
+            curves=[Curve(x=steps, y=series(points, f"{prefix}{layer}"), label=layer) for layer in layers],
+            y_log=bool(points) and prefix != "dead/",
+        )
+        for prefix, title in LAYER_FIGURES.items()
+    ]

@@ -53,6 +53,8 @@ class Glance:
         gradient: Of the loss, (n_parameters,); exact.
         noise: Noise scale; exact, NaN with one sample.
         kernel: ``V K⊥ Vᵀ`` among the samples' centred targets, (n_directions, n_directions); exact.
+        kernel_diagonal: Of ``Jᵀ Vᵀ V J``, (n_parameters,): its sum over all parameters is the trace of ``kernel``, its
+            sum over a layer's the trace of that layer's part of it; exact.
         spectrum: Of ``kernel``.
         alignment: Of ``kernel`` with the targets: at least that of ``K⊥``, whose norm is larger.
         kernel_top: Largest eigenvalue of ``K⊥``, with its residual.
@@ -65,6 +67,7 @@ class Glance:
     gradient: Tensor
     noise: NoiseScale
     kernel: Tensor
+    kernel_diagonal: Tensor
     spectrum: Spectrum
     alignment: float
     kernel_top: TopEigenpair
@@ -136,6 +139,7 @@ def glance(
         gradient=slope,
         noise=noise_scale_of((own @ own.T).numpy()) if probe.n_samples > 1 else _no_noise(),
         kernel=kernel,
+        kernel_diagonal=kernel_rows.square().sum(dim=0),
         spectrum=spectrum_of(kernel, weights),
         alignment=target_alignment(kernel, weights) if bool(kernel.any()) else math.nan,
         kernel_top=top,

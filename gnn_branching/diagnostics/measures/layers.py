@@ -1,8 +1,8 @@
-"""What happens layer by layer: how far weights moved, gradients, units that never fire."""
+"""What happens layer by layer: how far weights moved, gradients, kernel trace, units that never fire."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -20,12 +20,23 @@ def layer_slices(network: nn.Module) -> dict[str, list[slice]]:
     start = 0
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            child, _, rest = name.partition(".")
-            element = rest.partition(".")[0]
-            layer = f"{child}.{element}" if element.isdigit() else child
-            places.setdefault(layer, []).append(slice(start, start + parameter.numel()))
+            places.setdefault(_layer_of(name), []).append(slice(start, start + parameter.numel()))
             start += parameter.numel()
     return places
+
+
+def _layer_of(name: str) -> str:
+    """Return the layer of a parameter."""
+    child, _, rest = name.partition(".")
+    element = rest.partition(".")[0]
+    return f"{child}.{element}" if element.isdigit() else child
+
+
+def layer_sums(network: nn.Module, vector: Tensor) -> dict[str, float]:
+    """Return the sum of each layer's part of a flat vector, (n_parameters,)."""
+    return {
+        layer: sum(float(vector[place].sum()) for place in places) for layer, places in layer_slices(network).items()
+    }
 
 
 def layer_norms(network: nn.Module, vector: Tensor) -> dict[str, float]:
@@ -42,27 +53,38 @@ def relative_moves(network: nn.Module, start: Tensor, now: Tensor) -> dict[str, 
     return {layer: moved[layer] / size[layer] if size[layer] else float(moved[layer] > 0) for layer in moved}
 
 
-def dead_unit_share(probe: Probe, parameters: Tensor) -> float:
-    """Return the share of ReLU units that are 0 on every vertex of every sample of the probe; NaN without ReLU modules.
+def silent_units(probe: Probe, parameters: Tensor) -> dict[str, Tensor]:
+    """Return which ReLU units are 0 on every vertex of every sample of the probe, by layer, each bool, (n_units,).
 
-    Units are the last dimension of what a ``nn.ReLU`` returns.
+    Units are the last dimension of what an ``nn.ReLU`` returns; they belong to the last layer with parameters before
+    it, in the order of the modules. Layers without such a module are left out.
     """
     fired: dict[str, Tensor] = {}
-
-    def hooks() -> Iterator[torch.utils.hooks.RemovableHandle]:
-        for name, module in probe.network.named_modules():
-            if isinstance(module, nn.ReLU):
-                yield module.register_forward_hook(lambda _, __, out, name=name: note(name, out))
+    owners: dict[str, str] = {}
+    handles: list[torch.utils.hooks.RemovableHandle] = []
 
     def note(name: str, outputs: Tensor) -> None:
         active = (outputs.reshape(-1, outputs.shape[-1]) > 0).any(dim=0)
         fired[name] = fired[name] | active if name in fired else active
 
-    handles = list(hooks())
+    layer = ""
+    for name, module in probe.network.named_modules():
+        if any(True for _ in module.parameters(recurse=False)):
+            layer = _layer_of(f"{name}.weight")
+        if isinstance(module, nn.ReLU):
+            owners[name] = layer
+            handles.append(module.register_forward_hook(lambda _, __, out, name=name: note(name, out)))
     try:
         outputs_of(probe, parameters)
     finally:
         for handle in handles:
             handle.remove()
-    units = torch.cat(list(fired.values())) if fired else torch.zeros(0)
-    return float((~units).double().mean()) if len(units) else float("nan")
+    by_layer: dict[str, list[Tensor]] = {}
+    for name, active in fired.items():
+        by_layer.setdefault(owners[name], []).append(~active)
+    return {layer: torch.cat(parts) for layer, parts in by_layer.items()}
+
+
+def dead_unit_share(units: Mapping[str, Tensor]) -> float:
+    """Return the share of units that :func:`silent_units` found, over all layers; NaN without any."""
+    return float(torch.cat(list(units.values())).double().mean()) if units else float("nan")

@@ -1,9 +1,11 @@
-"""When a training is probed, and on how many samples: evenly, within a share of its time, told from one timed probe."""
+"""When a training is probed, and on how many samples: evenly, within a share of its time, told from timed probes."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 N_POINTS = 24
 """Points of a training, evenly spaced over its planned steps, but at least one an epoch while there are few."""
@@ -17,14 +19,14 @@ FREE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackingPlan:
-    """What tracking will do, known before the first epoch is over.
+    """What tracking will do, known before the first epoch is over; seconds are those of the tracker's clock.
 
     Args:
         n_samples: Samples of the probe.
         every: Steps between points, at first.
         n_steps: Steps that the training plans.
-        step_seconds: Wall time of a step.
-        point_seconds: Expected wall time of a point.
+        step_seconds: Time of a step.
+        point_seconds: Expected time of a point.
     """
 
     n_samples: int
@@ -40,12 +42,12 @@ class TrackingPlan:
 
     @property
     def expected_seconds(self) -> float:
-        """Expected wall time of all points."""
+        """Expected time of all points."""
         return self.n_points * self.point_seconds
 
     @property
     def expected_share(self) -> float:
-        """Expected wall time of all points over that of all steps."""
+        """Expected time of all points over that of all steps."""
         return self.expected_seconds / max(self.n_steps * self.step_seconds, 1e-9)
 
     def is_due(self, step: int) -> bool:
@@ -70,18 +72,55 @@ def plan_tracking(
     Args:
         n_steps: Steps that the training plans.
         n_batches_per_epoch: Steps of an epoch.
-        step_seconds: Wall time of a step.
-        sample_seconds: Wall time of a point, by sample.
-        share: Most wall time of points over that of steps, unless they fit into ``FREE_SECONDS``.
+        step_seconds: Time of a step.
+        sample_seconds: Time of a point, by sample.
+        share: Most time of points over that of steps, unless they fit into ``FREE_SECONDS``.
         n_available: Samples that there are.
     """
-    every = max(1, min(n_steps // N_POINTS, n_batches_per_epoch))
-    allowed = max(share * step_seconds * every, FREE_SECONDS * every / n_steps)
-    fits = int(allowed / max(sample_seconds, 1e-9))
+    allowed = max(share * step_seconds, FREE_SECONDS / n_steps)
+    wanted = wanted_spacing(n_steps, n_batches_per_epoch)
+    fits = int(allowed * wanted / max(sample_seconds, 1e-9))
     n_samples = min(n_available, MOST_SAMPLES, max(LEAST_SAMPLES, fits))
     cost = n_samples * sample_seconds
-    if cost > allowed:
-        every = math.ceil(every * cost / allowed)
     return TrackingPlan(
-        n_samples=n_samples, every=every, n_steps=n_steps, step_seconds=step_seconds, point_seconds=cost
+        n_samples=n_samples,
+        every=max(wanted, math.ceil(cost / allowed)),
+        n_steps=n_steps,
+        step_seconds=step_seconds,
+        point_seconds=cost,
     )
+
+
+def wanted_spacing(n_steps: int, n_batches_per_epoch: int) -> int:
+    """Return the steps between points where time is no object."""
+    return max(1, min(n_steps // N_POINTS, n_batches_per_epoch))
+
+
+def plan_again(
+    plan: TrackingPlan,
+    *,
+    point_seconds: Sequence[float],
+    step_seconds: float,
+    n_batches_per_epoch: int,
+    share: float,
+) -> TrackingPlan:
+    """Return a plan of closer points on the same samples, if they turned out cheaper than told; else the plan itself.
+
+    Args:
+        plan: What is followed.
+        point_seconds: Time of each point so far, at least one; see :func:`typical_seconds`.
+        step_seconds: Time of a step, in the mean so far.
+        n_batches_per_epoch: Steps of an epoch.
+        share: As in :func:`plan_tracking`.
+    """
+    cost = typical_seconds(point_seconds)
+    allowed = max(share * step_seconds, FREE_SECONDS / plan.n_steps)
+    every = max(wanted_spacing(plan.n_steps, n_batches_per_epoch), math.ceil(cost / allowed))
+    if every >= plan.every:
+        return plan
+    return replace(plan, every=every, step_seconds=step_seconds, point_seconds=cost)
+
+
+def typical_seconds(point_seconds: Sequence[float]) -> float:
+    """Return the lower median of times, at least one, which a point that other work held up does not move."""
+    return statistics.median_low(point_seconds)

@@ -23,16 +23,22 @@ from torch import Tensor, nn
 from gnn_branching.contracts import Sample
 from gnn_branching.dataset.data import BranchingData
 from gnn_branching.dataset.source import SampleSource
-from gnn_branching.diagnostics.measures.glance import Glance, WarmStart
+from gnn_branching.diagnostics.measures.glance import WarmStart
 from gnn_branching.diagnostics.measures.imitation import PROBED_LOSSES, candidate_targets, imitation_probe
-from gnn_branching.diagnostics.measures.layers import dead_unit_share, layer_norms, relative_moves
 from gnn_branching.diagnostics.measures.linearity import kernel_change
 from gnn_branching.diagnostics.measures.polyak import local_ratio
 from gnn_branching.diagnostics.measures.probe import Probe, flat_parameters
 from gnn_branching.diagnostics.tracking.adam import AdamMoments
 from gnn_branching.diagnostics.tracking.early_stop import PlStarRule
-from gnn_branching.diagnostics.tracking.schedule import FREE_SECONDS, LEAST_SAMPLES, TrackingPlan, plan_tracking
-from gnn_branching.diagnostics.tracking.watched import Watched
+from gnn_branching.diagnostics.tracking.schedule import (
+    FREE_SECONDS,
+    LEAST_SAMPLES,
+    TrackingPlan,
+    plan_again,
+    plan_tracking,
+    typical_seconds,
+)
+from gnn_branching.diagnostics.tracking.watched import Watched, glance_values
 from gnn_branching.run_folder import RunFolder
 from gnn_branching.training.records import Callback, EpochRecord, StepRecord, TrainingPlan, TrainingResult
 
@@ -40,8 +46,11 @@ DEFAULT_SHARE = 0.05
 """Most probe time over training time."""
 N_TIMED_STEPS = 3
 """Steps that are timed, after a first one that compiles, before the cost of tracking is known."""
+N_TIMED_POINTS = 2
+"""Points that are timed before there is a plan: the faster counts."""
 OVERDRAFT = 1.5
-"""A point is left out while points took more than this many times what they may: it was told from a slow step."""
+"""A point is left out while a typical one, times their number, took more than this many times what points may: it was
+told from a slow step."""
 TRACKED_RESIDUAL = 0.3
 """Residual up to which a leading eigenvalue of a Hessian is told. It is a lower bound: where curvature changes fast, as
 Adam's does in its first steps, a warm start may hold on to what was the largest before."""
@@ -66,8 +75,8 @@ class ProbeRecord:
         kind: What was measured.
         step: Optimizer steps done.
         epoch: Epoch it fell into, from 1.
-        training_seconds: Wall time of this process's training so far, probes left out.
-        probe_seconds: Wall time of this probe.
+        training_seconds: What this process's training took so far by the tracker's clock, probes left out.
+        probe_seconds: What this probe took.
         values: Measured numbers by name; never NaN or infinite. What could not be measured reliably is missing.
     """
 
@@ -89,7 +98,8 @@ class ConvergenceTracker(Callback):
         share: Most probe time over training time, unless it is below ``FREE_SECONDS`` in all.
         on_scalar: Takes every measured number; writes TensorBoard events beside the training's own if None.
         stop_rule: Decides in :attr:`stop_reason`; it sees all samples at the end of every epoch. Never if None.
-        clock: Monotonic seconds, by which the share is kept.
+        clock: Monotonic seconds, by which the share is kept. CPU seconds of the training's thread by default: where
+            other work shares the machine, wall time stretches steps and points by chance, and not alike.
     """
 
     def __init__(
@@ -101,7 +111,7 @@ class ConvergenceTracker(Callback):
         share: float = DEFAULT_SHARE,
         on_scalar: ScalarWriter | None = None,
         stop_rule: PlStarRule | None = None,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Callable[[], float] = time.thread_time,
     ) -> None:
         self._samples, self._loss, self._share = tuple(samples), loss, share
         self._valid_samples = tuple(valid_samples)
@@ -123,6 +133,12 @@ class ConvergenceTracker(Callback):
     def _training_seconds(self) -> float:
         return self._clock() - self._began - self._spent
 
+    @property
+    def _is_overdrawn(self) -> bool:
+        """Whether points took too long; by what is typical of them, which a stalled machine does not move."""
+        taken = len(self._point_seconds) * typical_seconds(self._point_seconds)
+        return taken > OVERDRAFT * max(FREE_SECONDS, self._share * self._training_seconds)
+
     def on_start(self, network: nn.Module, plan: TrainingPlan) -> None:
         """Remember the weights at the very start, and what an interrupted training tracked."""
         folder = RunFolder(path=plan.run_folder)
@@ -138,7 +154,9 @@ class ConvergenceTracker(Callback):
         self._start: WarmStart | None = None
         self._watched: Watched | None = None
         self._stop_probe = imitation_probe(network, self._samples, self._loss) if self._stop_rule else None
+        self._before: Tensor | None = None
         self._step_times: list[float] = []
+        self._point_seconds = [self._tracking.point_seconds] if self._tracking is not None else []
         for past in plan.history if self._stop_rule is not None else ():
             self._ask_stop_rule(past.step, past.valid_loss)
         if self._on_scalar is None:
@@ -154,12 +172,17 @@ class ConvergenceTracker(Callback):
         if self._tracking is None:
             self._step_times.append(arrived)
             if len(self._step_times) <= N_TIMED_STEPS and record.step < n_steps:
+                self._before = flat_parameters(network)
                 return
             self._charged(lambda: self._make_plan(network, record), record, ProbeKind.POINT, step=0)
         assert self._tracking is not None
-        overdrawn = self._spent > OVERDRAFT * max(FREE_SECONDS, self._share * self._training_seconds)
-        if self._tracking.is_due(record.step) and not overdrawn:
+        if self._tracking.is_due(record.step) and not self._is_overdrawn:
             self._charged(lambda: self._point(network, record), record, ProbeKind.POINT)
+            self._point_seconds.append(self._records[-1].probe_seconds)
+            self._plan_again(record)
+        arrived = self._clock()
+        self._before = flat_parameters(network) if self._tracking.is_due(record.step + 1) else None
+        self._spent += self._clock() - arrived
 
     def on_epoch(self, network: nn.Module, record: EpochRecord) -> None:
         """Ask the stop rule, which sees the gradient at the end of every epoch, whatever the share says."""
@@ -185,28 +208,46 @@ class ConvergenceTracker(Callback):
         self._close()
 
     def _make_plan(self, network: nn.Module, record: StepRecord) -> dict[str, float]:
-        """Time a point on few samples, plan the rest, and measure the start."""
+        """Time points on few samples, plan the rest, and measure the start."""
         gaps = [after - before for before, after in zip(self._step_times, self._step_times[1:], strict=False)]
         plan, n_few = self._training, min(LEAST_SAMPLES, len(self._samples))
         watched, weights = self._watch(network, n_few), flat_parameters(network)
         warm = watched.glance(weights, n_products=1)
-        before = self._clock()
-        watched.glance(weights, start=warm.next_start, inverse_diagonal=self._moments.inverse_diagonal())
-        watched.held_out_values(weights, warm.gradient)
-        dead_unit_share(watched.whole, weights)
+        seconds = []
+        for _ in range(N_TIMED_POINTS):
+            before = self._clock()
+            watched.glance(weights, start=warm.next_start, inverse_diagonal=self._moments.inverse_diagonal())
+            watched.held_out_values(weights, warm.gradient)
+            watched.layer_values(weights, weights, weights, warm)
+            seconds.append(self._clock() - before)
         self._tracking = plan_tracking(
             n_steps=plan.n_epochs * plan.n_batches_per_epoch,
             n_batches_per_epoch=plan.n_batches_per_epoch,
             step_seconds=statistics.median(gaps) if gaps else self._training_seconds / record.step,
-            sample_seconds=(self._clock() - before) / n_few,
+            sample_seconds=min(seconds) / n_few,
             share=self._share,
             n_available=len(self._samples),
         )
+        self._point_seconds = [self._tracking.point_seconds]
         self._write_overhead({})
         return self._values(network, self._initial, record)
 
+    def _plan_again(self, record: StepRecord) -> None:
+        """Bring points closer together if they are cheaper than told; a training that goes on finds the new plan."""
+        assert self._tracking is not None
+        plan = plan_again(
+            self._tracking,
+            point_seconds=self._point_seconds,
+            step_seconds=self._training_seconds / max(record.step - self._training.first_step, 1),
+            n_batches_per_epoch=self._training.n_batches_per_epoch,
+            share=self._share,
+        )
+        if plan is not self._tracking:
+            self._tracking = plan
+            self._write_overhead({})
+
     def _point(self, network: nn.Module, record: StepRecord) -> dict[str, float]:
-        return self._values(network, flat_parameters(network), record)
+        return self._values(network, flat_parameters(network), record, self._before)
 
     def _watch(self, network: nn.Module, n_samples: int) -> Watched:
         samples, valid = (probe_samples(s, n_samples) for s in (self._samples, self._valid_samples))
@@ -214,7 +255,9 @@ class ConvergenceTracker(Callback):
         held_out = imitation_probe(network, valid, self._loss, together=True) if valid else None
         return Watched(own=own, whole=whole, held_out=held_out)
 
-    def _values(self, network: nn.Module, weights: Tensor, record: StepRecord) -> dict[str, float]:
+    def _values(
+        self, network: nn.Module, weights: Tensor, record: StepRecord, before: Tensor | None = None
+    ) -> dict[str, float]:
         assert self._tracking is not None
         if self._watched is None:
             self._watched = self._watch(network, self._tracking.n_samples)
@@ -223,14 +266,13 @@ class ConvergenceTracker(Callback):
         seen = watched.glance(weights, start=self._start, inverse_diagonal=self._moments.inverse_diagonal())
         self._start = seen.next_start
         values = {
-            **_ratio_values(seen),
-            **_kernel_values(seen),
+            **glance_values(seen),
             **watched.held_out_values(weights, seen.gradient),
             "target_entropy": self._entropy,
             "distance": float((weights - self._initial).norm()),
             "kernel_change": kernel_change(self._first_kernel, seen.kernel) if len(seen.kernel) else float("nan"),
             "learning_rate": record.learning_rate,
-            "dead_unit_share": dead_unit_share(watched.whole, weights),
+            **watched.layer_values(weights, self._initial, before, seen),
         }
         if seen.hessian.residual <= TRACKED_RESIDUAL:
             values["hessian_lambda_max"] = seen.hessian.value
@@ -238,18 +280,12 @@ class ConvergenceTracker(Callback):
             values["preconditioned_lambda_max"] = seen.preconditioned.value
             values["preconditioned_residual"] = seen.preconditioned.residual
             values["stability"] = self._moments.stability(record.learning_rate, seen.preconditioned.value)
-        moves = relative_moves(watched.own.network, self._initial, weights)
-        slopes = layer_norms(watched.own.network, seen.gradient)
-        return (
-            values
-            | {f"move/{layer}": value for layer, value in moves.items()}
-            | {f"layer_gradient/{layer}": value for layer, value in slopes.items()}
-        )
+        return values
 
     def _charged(
         self, measure: Callable[[], Mapping[str, float]], record: StepRecord, kind: ProbeKind, step: int | None = None
     ) -> None:
-        """Measure, charge the wall time, and write the line."""
+        """Measure, charge the time, and write the line."""
         before = self._clock()
         values = measure()
         seconds = self._clock() - before
@@ -295,29 +331,6 @@ def _gradient(probe: Probe, weights: Tensor) -> dict[str, float]:
         "probe_excess_loss": ratio.excess,
         "gradient_norm": ratio.gradient_norm,
         "mu": ratio.mu,
-    }
-
-
-def _ratio_values(seen: Glance) -> dict[str, float]:
-    return {
-        "probe_loss": seen.ratio.loss,
-        "probe_excess_loss": seen.ratio.excess,
-        "gradient_norm": seen.ratio.gradient_norm,
-        "mu": seen.ratio.mu,
-        "noise_scale": seen.noise.value,
-        "noise_scale_low": seen.noise.low,
-        "noise_scale_high": seen.noise.high,
-        "hessian_residual": seen.hessian.residual,
-    }
-
-
-def _kernel_values(seen: Glance) -> dict[str, float]:
-    return {
-        "kernel_lambda_max": seen.kernel_top.value,
-        "kernel_lambda_max_residual": seen.kernel_top.residual,
-        "kernel_lambda_min_positive": seen.spectrum.lambda_min_positive,
-        "kernel_effective_rank": seen.spectrum.effective_rank,
-        "kernel_alignment": seen.alignment,
     }
 
 

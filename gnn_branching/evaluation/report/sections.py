@@ -135,8 +135,10 @@ def _headline_facts(headline: FoundHeadline | None) -> tuple[Fact, ...]:
     """Say first what limits the training, then why."""
     if headline is None:
         return ()
-    answer = Fact(name="Limited by", value=f"{headline.limit}: {headline.advice}")
-    return (answer, *(Fact(name="Evidence", value=line) for line in headline.evidence))
+    limit = "nothing that was found" if headline.limit == "done" else headline.limit
+    answer = Fact(name="Limited by", value=f"{limit}: {headline.advice}")
+    record = (Fact(name="Worth", value=headline.record),) if headline.record else ()
+    return (answer, *record, *(Fact(name="Evidence", value=line) for line in headline.evidence))
 
 
 def _finding_table(name: str, findings: Sequence[FoundFinding], key: str) -> Table:

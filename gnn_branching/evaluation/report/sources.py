@@ -57,11 +57,13 @@ class FoundHeadline:
         limit: ``data``, ``optimisation``, ``capacity``, ``expert`` or ``done``.
         advice: What to do.
         evidence: Lines.
+        record: How often such headlines were right; empty in diagnoses of earlier versions.
     """
 
     limit: str
     advice: str
     evidence: tuple[str, ...]
+    record: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
