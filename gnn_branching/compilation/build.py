@@ -15,6 +15,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,8 @@ def build(library: Path) -> None:
         raise NotBuiltError("the headers of Python are not installed")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        emitted = {level: _in_a_process(level, folder) for level in LEVELS}
+        with ThreadPoolExecutor() as pool:
+            emitted = dict(zip(LEVELS, pool.map(lambda level: _in_a_process(level, folder), LEVELS), strict=True))
         (folder / "tables.h").write_text(_tables(emitted))
         objects = [str(folder / f"{level}.o") for level in LEVELS]
         includes = [f"-I{path}" for path in (folder, sysconfig.get_path("include"), np.get_include())]
