@@ -1,5 +1,5 @@
 # make setup   the environment in .venv, with Ecole built against PySCIPOpt's SCIP; make setup ECOLE=0 leaves Ecole out
-# make demo    the main job on real combinatorial auctions: the shipped policy, then collect, train, evaluate, report (five minutes)
+# make demo    the main job on real combinatorial auctions: the shipped policy, then collect, train, evaluate, report (four minutes)
 # make test    all tests but the slow ones, on all cores
 # make docs    the documentation site in site/; look at it with: python3 -m http.server --directory site
 .DEFAULT_GOAL := help
