@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gnn_branching.diagnostics.measures.any_network import batch_probe
 from gnn_branching.diagnostics.measures.glance import Glance, WarmStart, glance
 from gnn_branching.diagnostics.measures.probe import flat_parameters
-from gnn_branching.diagnostics.tracking.adam import AdamMoments
+from gnn_branching.diagnostics.tracking.adam import inverse_diagonal, stability
 
 N_STEPS, EVERY, RATE = 200, 10, 1e-2
 
@@ -44,27 +44,23 @@ def watch(n_steps: int = N_STEPS) -> list[Point]:
     rows, labels = table()
     network = nn.Sequential(nn.Linear(2, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 2))
     optimizer = torch.optim.Adam(network.parameters(), lr=RATE)
-    moments, start, points = AdamMoments(), None, list[Point]()
+    start, points = None, list[Point]()
     for step in range(1, n_steps + 1):
         optimizer.zero_grad()
         nn.functional.cross_entropy(network(rows), labels).backward()
         optimizer.step()
-        moments.update(network)
         if step % EVERY == 0:
-            point = look(network, rows[:16], labels[:16], moments, start)
-            start = point.next_start
-            assert point.preconditioned is not None
-            stability = moments.stability(RATE, point.preconditioned.value)
-            points.append(Point(step=step, seen=point, stability=stability))
+            seen = look(network, rows[:16], labels[:16], inverse_diagonal(optimizer), start)
+            start = seen.next_start
+            assert seen.preconditioned is not None
+            points.append(Point(step=step, seen=seen, stability=stability(RATE, seen.preconditioned.value)))
     return points
 
 
-def look(
-    network: nn.Module, rows: Tensor, labels: Tensor, moments: AdamMoments, start: WarmStart | None = None
-) -> Glance:
-    """Measure a network on a batch."""
+def look(network: nn.Module, rows: Tensor, labels: Tensor, scale: Tensor, start: WarmStart | None = None) -> Glance:
+    """Measure a network on a batch; ``scale`` is Adam's inverse diagonal."""
     probe = batch_probe(network, rows, labels)
-    return glance(probe, flat_parameters(network), start=start, inverse_diagonal=moments.inverse_diagonal())
+    return glance(probe, flat_parameters(network), start=start, inverse_diagonal=scale)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
+from torch.optim import Optimizer
 
 from gnn_branching.dataset.data import BranchingData
 
@@ -64,6 +65,7 @@ class TrainingPlan:
         first_epoch: Epoch that starts or goes on now, from 1; above 1 after an interruption.
         first_step: Steps already done.
         history: Epochs already done.
+        optimizer: What takes the steps, to be read and left as it is.
     """
 
     run_folder: Path
@@ -75,6 +77,7 @@ class TrainingPlan:
     first_epoch: int
     first_step: int
     history: tuple[EpochRecord, ...]
+    optimizer: Optimizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -261,6 +261,7 @@ class Session:
             first_epoch=self._progress.step // self._n_batches + 1,
             first_step=self._progress.step,
             history=tuple(self._progress.history),
+            optimizer=self._optimizer,
         )
 
 

@@ -63,3 +63,23 @@ def test_points_cheaper_than_told_come_closer_together_and_dearer_ones_change_no
     assert cheap.expected_seconds <= FREE_SECONDS
     assert again(0.2, 60.0, 0.2) == cheap
     assert again(3.0) is told
+
+
+def test_what_the_start_takes_is_counted() -> None:
+    """Five minutes of training pay for 15 seconds: points take what the start leaves of them, but at least half."""
+
+    def planned(start: float) -> TrackingPlan:
+        return plan_tracking(
+            n_steps=6000,
+            n_batches_per_epoch=50,
+            step_seconds=0.05,
+            sample_seconds=0.06,
+            share=0.05,
+            n_available=32,
+            start_seconds=start,
+        )
+
+    assert planned(0.0).expected_seconds <= 15.0
+    assert 3.0 < planned(3.0).expected_seconds <= 15.0
+    assert planned(3.0).n_points < planned(0.0).n_points
+    assert planned(300.0).n_points > 20

@@ -153,14 +153,14 @@ def test_points_are_evenly_spaced_and_hold_everything(tmp_path: Path) -> None:
 
 
 class Machine(Callback):
-    """A clock on which a step takes 50 ms and a glance 200 ms, but one glance, once, a minute; and that by itself."""
+    """A clock on which a step takes 50 ms and a glance 150 ms, but one glance, once, a minute; and that by itself."""
 
     def __init__(self, patch: pytest.MonkeyPatch, stalled: int) -> None:
         self.now, self.n_glances, real = 0.0, 0, Watched.glance
 
         def glance(watched: Watched, *args: Any, **kwargs: Any) -> Glance:
             self.n_glances += 1
-            self.now += 60.0 if self.n_glances == stalled else 0.2
+            self.now += 60.0 if self.n_glances == stalled else 0.15
             return real(watched, *args, **kwargs)
 
         patch.setattr(Watched, "glance", glance)

@@ -27,6 +27,7 @@ class TrackingPlan:
         n_steps: Steps that the training plans.
         step_seconds: Time of a step.
         point_seconds: Expected time of a point.
+        start_seconds: What the start took, measured as often as it was timed.
     """
 
     n_samples: int
@@ -34,6 +35,7 @@ class TrackingPlan:
     n_steps: int
     step_seconds: float
     point_seconds: float
+    start_seconds: float = 0.0
 
     @property
     def n_points(self) -> int:
@@ -42,12 +44,12 @@ class TrackingPlan:
 
     @property
     def expected_seconds(self) -> float:
-        """Expected time of all points."""
-        return self.n_points * self.point_seconds
+        """Expected time of the start and all points."""
+        return self.start_seconds + self.n_points * self.point_seconds
 
     @property
     def expected_share(self) -> float:
-        """Expected time of all points over that of all steps."""
+        """Expected time of tracking over that of all steps."""
         return self.expected_seconds / max(self.n_steps * self.step_seconds, 1e-9)
 
     def is_due(self, step: int) -> bool:
@@ -66,6 +68,7 @@ def plan_tracking(
     sample_seconds: float,
     share: float,
     n_available: int,
+    start_seconds: float = 0.0,
 ) -> TrackingPlan:
     """Choose spacing and samples.
 
@@ -76,8 +79,9 @@ def plan_tracking(
         sample_seconds: Time of a point, by sample.
         share: Most time of points over that of steps, unless they fit into ``FREE_SECONDS``.
         n_available: Samples that there are.
+        start_seconds: What the start took: points may take what it leaves of their time.
     """
-    allowed = max(share * step_seconds, FREE_SECONDS / n_steps)
+    allowed = _allowed_seconds(n_steps, step_seconds, share, start_seconds)
     wanted = wanted_spacing(n_steps, n_batches_per_epoch)
     fits = int(allowed * wanted / max(sample_seconds, 1e-9))
     n_samples = min(n_available, MOST_SAMPLES, max(LEAST_SAMPLES, fits))
@@ -88,7 +92,14 @@ def plan_tracking(
         n_steps=n_steps,
         step_seconds=step_seconds,
         point_seconds=cost,
+        start_seconds=start_seconds,
     )
+
+
+def _allowed_seconds(n_steps: int, step_seconds: float, share: float, start_seconds: float) -> float:
+    """Return what points may take by step of the training: what the start leaves, but at least half."""
+    whole = max(share * step_seconds * n_steps, FREE_SECONDS)
+    return max(whole - start_seconds, whole / 2.0) / n_steps
 
 
 def wanted_spacing(n_steps: int, n_batches_per_epoch: int) -> int:
@@ -114,7 +125,7 @@ def plan_again(
         share: As in :func:`plan_tracking`.
     """
     cost = typical_seconds(point_seconds)
-    allowed = max(share * step_seconds, FREE_SECONDS / plan.n_steps)
+    allowed = _allowed_seconds(plan.n_steps, step_seconds, share, plan.start_seconds)
     every = max(wanted_spacing(plan.n_steps, n_batches_per_epoch), math.ceil(cost / allowed))
     if every >= plan.every:
         return plan

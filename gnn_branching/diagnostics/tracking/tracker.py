@@ -28,7 +28,7 @@ from gnn_branching.diagnostics.measures.imitation import PROBED_LOSSES, candidat
 from gnn_branching.diagnostics.measures.linearity import kernel_change
 from gnn_branching.diagnostics.measures.polyak import local_ratio
 from gnn_branching.diagnostics.measures.probe import Probe, flat_parameters
-from gnn_branching.diagnostics.tracking.adam import AdamMoments
+from gnn_branching.diagnostics.tracking.adam import inverse_diagonal, stability
 from gnn_branching.diagnostics.tracking.early_stop import PlStarRule
 from gnn_branching.diagnostics.tracking.schedule import (
     FREE_SECONDS,
@@ -47,7 +47,7 @@ DEFAULT_SHARE = 0.05
 N_TIMED_STEPS = 3
 """Steps that are timed, after a first one that compiles, before the cost of tracking is known."""
 N_TIMED_POINTS = 2
-"""Points that are timed before there is a plan: the faster counts."""
+"""Times that the start is measured before there is a plan: the faster counts."""
 OVERDRAFT = 1.5
 """A point is left out while a typical one, times their number, took more than this many times what points may: it was
 told from a slow step."""
@@ -149,7 +149,6 @@ class ConvergenceTracker(Callback):
         self._initial = _remember_initial(folder.initial_weights, network, plan.first_step)
         self._training = plan
         self._tracking = _planned_before(self._folder) if plan.first_step else None
-        self._moments = AdamMoments()
         self._entropy = mean_target_entropy(self._samples, self._loss)
         self._start: WarmStart | None = None
         self._watched: Watched | None = None
@@ -165,12 +164,9 @@ class ConvergenceTracker(Callback):
 
     def on_step(self, network: nn.Module, batch: BranchingData, record: StepRecord) -> None:
         """Run the point that is due, once a few steps were timed."""
-        arrived = self._clock()
-        self._moments.update(network)
-        self._spent += self._clock() - arrived
         n_steps = self._training.n_epochs * self._training.n_batches_per_epoch
         if self._tracking is None:
-            self._step_times.append(arrived)
+            self._step_times.append(self._clock())
             if len(self._step_times) <= N_TIMED_STEPS and record.step < n_steps:
                 self._before = flat_parameters(network)
                 return
@@ -208,29 +204,32 @@ class ConvergenceTracker(Callback):
         self._close()
 
     def _make_plan(self, network: nn.Module, record: StepRecord) -> dict[str, float]:
-        """Time points on few samples, plan the rest, and measure the start."""
+        """Measure the start on few samples, time that, and plan the rest."""
         gaps = [after - before for before, after in zip(self._step_times, self._step_times[1:], strict=False)]
-        plan, n_few = self._training, min(LEAST_SAMPLES, len(self._samples))
-        watched, weights = self._watch(network, n_few), flat_parameters(network)
-        warm = watched.glance(weights, n_products=1)
+        plan = self._training
+        step_seconds = statistics.median(gaps) if gaps else self._training_seconds / record.step
+        self._watch(network, min(LEAST_SAMPLES, len(self._samples)))
+        assert self._watched is not None
         seconds = []
         for _ in range(N_TIMED_POINTS):
             before = self._clock()
-            watched.glance(weights, start=warm.next_start, inverse_diagonal=self._moments.inverse_diagonal())
-            watched.held_out_values(weights, warm.gradient)
-            watched.layer_values(weights, weights, weights, warm)
+            values = self._values(self._initial, record)
             seconds.append(self._clock() - before)
         self._tracking = plan_tracking(
             n_steps=plan.n_epochs * plan.n_batches_per_epoch,
             n_batches_per_epoch=plan.n_batches_per_epoch,
-            step_seconds=statistics.median(gaps) if gaps else self._training_seconds / record.step,
-            sample_seconds=min(seconds) / n_few,
+            step_seconds=step_seconds,
+            sample_seconds=min(seconds) / self._watched.own.n_samples,
+            start_seconds=(1 + N_TIMED_POINTS) * min(seconds),
             share=self._share,
             n_available=len(self._samples),
         )
         self._point_seconds = [self._tracking.point_seconds]
         self._write_overhead({})
-        return self._values(network, self._initial, record)
+        if self._tracking.n_samples == self._watched.own.n_samples:
+            return values
+        self._watch(network, self._tracking.n_samples)
+        return self._values(self._initial, record)
 
     def _plan_again(self, record: StepRecord) -> None:
         """Bring points closer together if they are cheaper than told; a training that goes on finds the new plan."""
@@ -247,23 +246,24 @@ class ConvergenceTracker(Callback):
             self._write_overhead({})
 
     def _point(self, network: nn.Module, record: StepRecord) -> dict[str, float]:
-        return self._values(network, flat_parameters(network), record, self._before)
+        assert self._tracking is not None
+        if self._watched is None:
+            self._watch(network, self._tracking.n_samples)
+        return self._values(flat_parameters(network), record, self._before)
 
-    def _watch(self, network: nn.Module, n_samples: int) -> Watched:
+    def _watch(self, network: nn.Module, n_samples: int) -> None:
+        """Choose the samples to look at, and remember what they looked like at the start."""
         samples, valid = (probe_samples(s, n_samples) for s in (self._samples, self._valid_samples))
         own, whole = (imitation_probe(network, samples, self._loss, together=flag) for flag in (False, True))
         held_out = imitation_probe(network, valid, self._loss, together=True) if valid else None
-        return Watched(own=own, whole=whole, held_out=held_out)
+        self._watched = Watched(own=own, whole=whole, held_out=held_out)
+        first = self._watched.glance(self._initial)
+        self._first_kernel, self._start = first.kernel, first.next_start
 
-    def _values(
-        self, network: nn.Module, weights: Tensor, record: StepRecord, before: Tensor | None = None
-    ) -> dict[str, float]:
-        assert self._tracking is not None
-        if self._watched is None:
-            self._watched = self._watch(network, self._tracking.n_samples)
-            self._first_kernel = self._watched.glance(self._initial, n_products=1).kernel
+    def _values(self, weights: Tensor, record: StepRecord, before: Tensor | None = None) -> dict[str, float]:
         watched = self._watched
-        seen = watched.glance(weights, start=self._start, inverse_diagonal=self._moments.inverse_diagonal())
+        assert watched is not None
+        seen = watched.glance(weights, start=self._start, inverse_diagonal=inverse_diagonal(self._training.optimizer))
         self._start = seen.next_start
         values = {
             **glance_values(seen),
@@ -279,7 +279,7 @@ class ConvergenceTracker(Callback):
         if seen.preconditioned is not None and seen.preconditioned.residual <= TRACKED_RESIDUAL:
             values["preconditioned_lambda_max"] = seen.preconditioned.value
             values["preconditioned_residual"] = seen.preconditioned.residual
-            values["stability"] = self._moments.stability(record.learning_rate, seen.preconditioned.value)
+            values["stability"] = stability(record.learning_rate, seen.preconditioned.value)
         return values
 
     def _charged(
