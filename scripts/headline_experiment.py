@@ -1,8 +1,8 @@
 """Does the headline name what helps a training most? A back-test by doing it.
 
 Each training of the plan is repeated with twice the samples, twice the width, twice the passes, half and twice the
-learning rate (:mod:`scripts.headline_trainings`), and what that really changed in the lowest validation loss is set
-against what the headline said.
+learning rate, all with three seeds (:mod:`scripts.headline_trainings`), and what that really changed in the lowest
+validation loss, in the mean over the seeds, is set against what the headline said of each.
 
     python -m scripts.headline_experiment run combinatorial-auction=runs/ca/dataset --out runs/headline
     python -m scripts.headline_experiment table --out runs/headline
@@ -33,12 +33,21 @@ class Outcome:
     Args:
         setting: The training.
         signs: What the headline is read from.
-        gains: Fall of the lowest validation loss by change, in nats.
+        own: Fall of the lowest validation loss by change, in nats, with the training's own seed.
+        gains: The same in the mean over the seeds of its configuration.
+        n_seeds: How many these are.
     """
 
     setting: Setting
     signs: Signs
+    own: dict[str, float]
     gains: dict[str, float]
+    n_seeds: int
+
+    @property
+    def configuration(self) -> Setting:
+        """All but the seed."""
+        return replace(self.setting, seed=0)
 
     def gain_of(self, limit: Limit) -> float:
         """Return what heeding a headline brought: at best, where it leaves a choice; nothing for ``done``."""
@@ -71,36 +80,55 @@ REMEDIES = {
 }
 
 
-def outcomes(trained: Mapping[Setting, Trained]) -> list[Outcome]:
-    """Return every training whose changes are all there, in the order of their settings."""
-    found = []
-    for setting in sorted(trained, key=astuple):
+def outcomes(trained: Mapping[Setting, Trained], *, by_seed: bool = False) -> list[Outcome]:
+    """Return every training whose changes are all there, by configuration and seed.
+
+    Args:
+        trained: All there is.
+        by_seed: Whether a training is judged by what happened with its own seed alone, and not by the mean.
+    """
+    own = {}
+    for setting in sorted(trained, key=lambda item: (*astuple(replace(item, seed=0)), item.seed)):
         changes = setting.changes()
         if all(changed in trained for changed in changes.values()):
-            row = trained[setting]
-            gains = {name: row.best - trained[changed].best for name, changed in changes.items()}
-            found.append(Outcome(setting=setting, signs=row.signs, gains=gains))
+            own[setting] = {name: trained[setting].best - trained[changed].best for name, changed in changes.items()}
+    together: dict[Setting, list[dict[str, float]]] = {}
+    for setting, gains in own.items():
+        together.setdefault(setting if by_seed else replace(setting, seed=0), []).append(gains)
+    found = []
+    for setting, gains in own.items():
+        seeds = together[setting if by_seed else replace(setting, seed=0)]
+        mean = {name: float(np.mean([one[name] for one in seeds])) for name in gains}
+        signs = trained[setting].signs
+        found.append(Outcome(setting=setting, signs=signs, own=gains, gains=mean, n_seeds=len(seeds)))
     return found
 
 
 def noise_of(found: Sequence[Outcome]) -> float:
-    """Return 1.64 standard deviations of a gain over seeds, pooled over settings and changes; NaN without pairs."""
-    differences = [
-        one.gains[name] - other.gains[name]
-        for one in found
-        for other in found
-        if other.setting == replace(one.setting, seed=one.setting.seed + 1)
-        for name in one.gains
-    ]
-    return NORMAL_90 * float(np.sqrt(np.mean(np.square(differences)) / 2.0)) if differences else float("nan")
+    """Return 1.64 standard deviations of one seed's gain, pooled over configurations and changes; NaN without pairs."""
+    squares, freedom = 0.0, 0
+    for items in by_configuration(found).values():
+        gains = np.array([list(item.own.values()) for item in items])
+        squares += float(np.square(gains - gains.mean(axis=0)).sum())
+        freedom += gains.shape[1] * (len(items) - 1)
+    return NORMAL_90 * math.sqrt(squares / freedom) if freedom else math.nan
 
 
-def noise_at(found: Sequence[Outcome], setting: Setting) -> float:
-    """Return the noise of a gain where there are second seeds: at this family and width, in this family, anywhere."""
-    family = [item for item in found if item.setting.family == setting.family]
-    width = [item for item in family if item.setting.width == setting.width]
+def noise_at(found: Sequence[Outcome], item: Outcome) -> float:
+    """Return the noise of the gains a training is judged by: told at its family and width, in its family, or anywhere.
+
+    It is that of one seed over the root of how many seeds the gains are the mean of.
+    """
+    family = [other for other in found if other.setting.family == item.setting.family]
+    width = [other for other in family if other.setting.width == item.setting.width]
     levels = (noise_of(part) for part in (width, family, found))
-    return next((level for level in levels if not math.isnan(level)), math.nan)
+    return next((level for level in levels if not math.isnan(level)), math.nan) / math.sqrt(item.n_seeds)
+
+
+def by_configuration(found: Sequence[Outcome]) -> dict[Setting, list[Outcome]]:
+    """Return the trainings that differ in nothing but the seed."""
+    configurations = dict.fromkeys(item.configuration for item in found)
+    return {each: [item for item in found if item.configuration == each] for each in configurations}
 
 
 def by_family(found: Sequence[Outcome]) -> dict[str, list[Outcome]]:
@@ -148,14 +176,14 @@ class Score:
 
 
 def judged(found: Sequence[Outcome]) -> list[Outcome]:
-    """Return those that the rules were not made on."""
+    """Return those of configurations that the rules were not made on."""
     seen = set(bases()[:N_SEEN])
-    return [item for item in found if item.setting not in seen]
+    return [item for item in found if item.configuration not in seen]
 
 
 def noise_levels(found: Sequence[Outcome], noise: float | None = None) -> dict[Setting, float]:
     """Return the noise of each training's gains: what is given, or by :func:`noise_at`."""
-    return {item.setting: noise_at(found, item.setting) if noise is None else noise for item in found}
+    return {item.setting: noise_at(found, item) if noise is None else noise for item in found}
 
 
 def kept(folders: Sequence[Path]) -> list[Outcome]:
@@ -180,22 +208,27 @@ def rules_table(folders: Sequence[Path]) -> str:
 
 
 def training_lines(found: Sequence[Outcome], noise: float | None = None) -> str:
-    """Return a line for each training; the noise is told from second seeds if None."""
+    """Return a line for each configuration; the noise is told from its seeds if None."""
     levels = noise_levels(found, noise)
     lines = [
-        "| family | seed | samples | width | steps | rate | validation | gap | noise "
-        "| said | best | right | harmless | always data | "
+        "| family | samples | width | steps | rate | validation | gap | noise | "
         + " | ".join(CHANGES)
-        + " | expected of twice the samples |",
-        "|---" * (15 + len(CHANGES)) + "|",
+        + " | best | said, by seed | right | harmless | expected of twice the samples |",
+        "|---" * (13 + len(CHANGES)) + "|",
     ]
-    for item in found:
-        said, gain, level = limit_of(item.signs), data_gain(item.signs), levels[item.setting]
-        verdicts = (item.is_hit(said, level), item.is_harmless(said, level), item.is_hit(Limit.DATA, level))
-        cells = [*map(str, astuple(item.setting)), f"{item.signs.valid:.3f}", f"{item.signs.gap:.3f}", f"{level:.3f}"]
-        cells += [said, item.best(level), *("yes" if verdict else "no" for verdict in verdicts)]
-        cells += [f"{item.gains[name]:+.3f}" for name in CHANGES]
-        cells.append(f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
+    for setting, items in by_configuration(found).items():
+        level = levels[items[0].setting]
+        said = [limit_of(item.signs) for item in items]
+        gains = [data_gain(item.signs) for item in items]
+        cells = [*map(str, (setting.family, setting.n_samples, setting.width, setting.n_steps, setting.rate))]
+        cells += [f"{np.mean([x.signs.valid for x in items]):.3f}", f"{np.mean([x.signs.gap for x in items]):.3f}"]
+        cells += [f"{level:.3f}", *(f"{items[0].gains[name]:+.3f}" for name in CHANGES), items[0].best(level)]
+        cells.append(", ".join(said))
+        cells += [
+            f"{sum(judge(item, limit, level) for item, limit in zip(items, said, strict=True))} of {len(items)}"
+            for judge in (Outcome.is_hit, Outcome.is_harmless)
+        ]
+        cells.append(f"{np.mean([x.value for x in gains]):+.3f} ± {gains[0].high - gains[0].value:.2f}")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -220,7 +253,7 @@ def _family_line(name: str, part: Sequence[Outcome], levels: Mapping[Setting, fl
     score = Score.of(part, said, noise)
     best = np.mean([max(0.0, *item.gains.values()) for item in part])
     exact = sum(item.best(level) is limit for item, level, limit in zip(part, noise, said, strict=True))
-    gains, real = [data_gain(item.signs) for item in part], [item.gains["samples"] for item in part]
+    gains, real = [data_gain(item.signs) for item in part], [item.own["samples"] for item in part]
     inside = sum(gain.low <= fall <= gain.high for gain, fall in zip(gains, real, strict=True))
     error = np.median([abs(gain.value - fall) for gain, fall in zip(gains, real, strict=True)])
     hits = " | ".join(f"{count} of {len(part)}" for count in (score.n_right, score.n_harmless, exact))

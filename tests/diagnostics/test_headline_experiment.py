@@ -17,7 +17,8 @@ def outcome(*gains: float, family: str = "a", seed: int = 0) -> Outcome:
     """Gains of samples, width, passes, half and twice the rate."""
     setting = Setting(family=family, seed=seed, n_samples=500, width=8, n_steps=160, rate=4e-3)
     names = ("samples", "width", "passes", "half rate", "twice rate")
-    return Outcome(setting=setting, signs=SIGNS, gains=dict(zip(names, gains, strict=True)))
+    brought = dict(zip(names, gains, strict=True))
+    return Outcome(setting=setting, signs=SIGNS, own=brought, gains=brought, n_seeds=1)
 
 
 @pytest.mark.parametrize(
