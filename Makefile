@@ -75,6 +75,8 @@ test-all: kernels
 dist: kernels
 	rm -rf dist
 	$(BIN)/python -m build --sdist --wheel --outdir dist
+	for wheel in dist/*-linux_*.whl; do test ! -e $$wheel \
+	  || PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist $$wheel && rm -f $$wheel; done
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/uv venv --quiet --python $(BIN)/python dist/.venv
 	$(BIN)/uv pip install --quiet --python dist/.venv/bin/python dist/*.whl
