@@ -116,6 +116,18 @@ def test_a_busy_machine_is_an_alert() -> None:
     assert "30 % of a core" in alert.title
 
 
+def test_solves_that_the_guard_left_to_scip_are_an_alert() -> None:
+    away, home = (
+        RuleStatistics(fallbacks={"guard-input": 9}),
+        RuleStatistics(n_decisions=9, fallbacks={"guard-gain": 2}),
+    )
+    unguarded = RuleStatistics(fallbacks={"decision-limit": 9})
+    rows = [solved("i0", "ours", rule=away), solved("i1", "ours", rule=home), solved("i2", "ours", rule=unguarded)]
+    (alert,) = make_alerts(sources([*rows, *(solved(f"i{i}") for i in range(3))]), ())
+    assert "1 of 3 solves of ours" in alert.title
+    assert alert.lines == ("i0",)
+
+
 def test_folders_under_other_conditions_are_an_alert() -> None:
     both = (Conditions(time_limit_seconds=60.0), Conditions(time_limit_seconds=600.0))
     titles = [alert.title for alert in make_alerts(sources([solved()], conditions=both, n_repeated=2), ())]

@@ -15,6 +15,8 @@ from gnn_branching.evaluation.statistics.measures import machine_kind
 MAX_ALERT_LINES = 8
 LEAST_CORE_SHARE = 0.85
 """Below this share of CPU in wall time, something else was running on the solves' cores."""
+MOST_GUARDED = 0.5
+"""Above this share of branchings that the guard gave to SCIP, a solve counts as SCIP's own."""
 
 
 def make_alerts(sources: Sources, disagreements: Sequence[Disagreement]) -> Iterator[Alert]:
@@ -43,7 +45,30 @@ def make_alerts(sources: Sources, disagreements: Sequence[Disagreement]) -> Iter
             "CPU times (in the paired ratios) are less disturbed than wall times."
         )
         yield Alert(title=title, tone=Tone.MUTED)
+    yield from _left_to_scip(records)
     yield from _mixed_folders(sources)
+
+
+def _left_to_scip(records: Sequence[SolveRecord]) -> Iterator[Alert]:
+    """Yield the policies that the guard kept from branching: SCIP against SCIP says nothing of them."""
+    for policy in dict.fromkeys(record.policy for record in records):
+        own = [record for record in records if record.policy == policy and record.figures is not None]
+        left = [record for record in own if guarded_share(record) > MOST_GUARDED]
+        if left:
+            title = (
+                f"The guard left {len(left)} of {len(own)} solves of {policy} to SCIP, which these compare with itself."
+            )
+            lines = dict.fromkeys(instance_stem(record.instance) for record in left)
+            yield Alert(title=title, lines=_shortened(list(lines)), tone=Tone.MUTED)
+
+
+def guarded_share(record: SolveRecord) -> float:
+    """Return the share of a solve's branchings that the guard gave to SCIP; 0 without a policy."""
+    if record.figures is None:
+        return 0.0
+    rule = record.figures.rule
+    n_guarded = sum(n for reason, n in rule.fallbacks.items() if reason.startswith("guard-"))
+    return n_guarded / max(rule.n_decisions + rule.n_fallbacks, 1)
 
 
 def core_share(records: Sequence[SolveRecord]) -> float | None:
