@@ -56,7 +56,7 @@ def _left_to_scip(records: Sequence[SolveRecord]) -> Iterator[Alert]:
         left = [record for record in own if guarded_share(record) > MOST_GUARDED]
         if left:
             title = (
-                f"The guard left {len(left)} of {len(own)} solves of {policy} to SCIP, which these compare with itself."
+                f"The guard left {len(left)} of {len(own)} solves of {policy} to SCIP: they compare SCIP with itself."
             )
             lines = dict.fromkeys(instance_stem(record.instance) for record in left)
             yield Alert(title=title, lines=_shortened(list(lines)), tone=Tone.MUTED)
