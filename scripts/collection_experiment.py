@@ -41,6 +41,8 @@ COMMON = (
 )
 REFERENCE = "p = 0.05, at most 15"
 """The way whose held-out samples measure the accuracy of all."""
+EXPLORES = "a policy explores"
+"""The way in which the family's shipped policy branches where the expert is not asked; without one, the reference's."""
 WAYS: dict[str, tuple[str, ...]] = {
     REFERENCE: ("collection.n_test_samples=400",),
     "p = 0.05, no limit": ("collection.n_samples_per_episode=0",),
@@ -57,7 +59,7 @@ WAYS: dict[str, tuple[str, ...]] = {
         "collection.expert_probability=0.2",
         "collection.n_samples_per_episode=40",
     ),
-    "a policy explores": ("collection.exploration={family}",),
+    EXPLORES: ("collection.exploration={explorer}",),
     "one child at a time, p = 0.2": ("collection.expert_probability=0.2",),
     "one child at a time, p = 1": ("collection.expert_probability=1",),
     "all unfixed integer variables": ("collection.candidates=pseudo", "collection.n_test_samples=200"),
@@ -116,9 +118,12 @@ def dive() -> None:
     sampling.SamplingRule = Diver  # type: ignore[misc]
 
 
-def experiment_of(family: str, way: str) -> ExperimentConfig:
+def experiment_of(family: str, way: str, out: Path) -> ExperimentConfig:
     """Return the configuration of one way."""
-    overrides = [override.format(family=family) for override in WAYS[way]]
+    from gnn_branching.policy import list_policies
+
+    explorer = family if family in list_policies() else run_folder(family, REFERENCE, out).policy.absolute()
+    overrides = [override.format(family=family, explorer=explorer) for override in WAYS[way]]
     return read_experiment(Path("configs") / f"{family}.toml", [*COMMON, *overrides])
 
 
@@ -129,19 +134,18 @@ def collect(family: str, way: str, out: Path) -> tuple[int, float]:
     from gnn_branching.pipeline.samples import collection_executor
     from gnn_branching.policy import load_policy
 
-    config = experiment_of(family, way)
+    config = experiment_of(family, way, out)
     folder = run_folder(family, way, out)
     executor = collection_executor(folder=folder, workers=1)
     splits = prepare_splits(config.instances, config.seed, out / family / "instances", executor)
     log = folder.path / "seconds.jsonl"
     log.parent.mkdir(parents=True, exist_ok=True)
-    explores = config.collection.exploration == family
     description = collect_dataset(
         config,
         splits,
         folder.dataset,
         executor,
-        load_policy=load_policy if explores else None,
+        load_policy=load_policy if way == EXPLORES else None,
         sampler=partial(sample_and_time, str(log.absolute()), way.startswith(ONE_CHILD)),
     )
     n_episodes = description.splits["train"].n_episodes
@@ -166,7 +170,7 @@ def measure(family: str, way: str, out: Path) -> Measured:
     n_episodes, seconds = collect(family, way, out)
     folder = run_folder(family, way, out)
     if not (folder.policy / "card.json").exists():
-        train_policy(experiment_of(family, way), folder, datasets=[folder.dataset], verdict_seconds=0)
+        train_policy(experiment_of(family, way, out), folder, datasets=[folder.dataset], verdict_seconds=0)
     judge = way if way.startswith(ITS_OWN) else REFERENCE
     held_out = open_dataset(run_folder(family, judge, out).dataset, "test")
     accuracy = policy_accuracy(load_policy(folder.policy), held_out)
@@ -187,12 +191,15 @@ def markdown(folders: Sequence[Path]) -> str:
 
 
 def table(measured: Sequence[Measured]) -> Iterator[str]:
-    """Yield a family's table as Markdown."""
-    yield "| samples taken | solves | CPU seconds | samples per CPU second | top-1 | top-5 |"
-    yield "|---|---|---|---|---|---|"
+    """Yield the lines of a table, as Markdown."""
+    yield "| family | samples taken | solves | CPU seconds | samples per CPU second | top-1 | top-5 |"
+    yield "|---|---|---|---|---|---|---|"
     for m in measured:
         rate = m.n_samples / m.cpu_seconds
-        yield f"| {m.way} | {m.n_episodes} | {m.cpu_seconds:.0f} | {rate:.2f} | {m.top_1:.3f} | {m.top_5:.3f} |"
+        yield (
+            f"| {m.family} | {m.way} | {m.n_episodes} | {m.cpu_seconds:.0f} | {rate:.2f} "
+            f"| {m.top_1:.3f} | {m.top_5:.3f} |"
+        )
 
 
 def main() -> None:
