@@ -30,13 +30,6 @@ AGE = "scaled_age"
 """Not checked: it tells how long the search has gone on, and nothing of the model. Under other settings than those of
 the training a third of it may lie outside at home."""
 
-BY_SIZE = 4.0
-"""What is measured in lengths of the objective falls as the root of the number of variables: values this many times as
-large or small as in training are those of a model a sixteenth or sixteen times its size. Where all costs are equal, and
-so the range a point, a medium model would be outside otherwise."""
-OBJECTIVE, OBJECTIVE_COSINE = "objective", "objective_cosine_similarity"
-"""Features that are."""
-
 SHARE_OF_ITERATIONS = 0.02
 """LP iterations that comparisons may take, of all there were so far."""
 TOLERATED_LOSS = 0.2
@@ -57,12 +50,10 @@ class InputGuard:
     """
 
     def __init__(self, ranges: FeatureRanges) -> None:
-        row = _of_other_sizes(ranges.row, ROW_FEATURES.index(OBJECTIVE_COSINE))
-        variable = _of_other_sizes(ranges.variable, VARIABLE_FEATURES.index(OBJECTIVE))
         self._ranges = replace(
             ranges,
-            row=_without(row, ROW_FEATURES.index(AGE)),
-            variable=_without(variable, VARIABLE_FEATURES.index(AGE)),
+            row=_without(ranges.row, ROW_FEATURES.index(AGE)),
+            variable=_without(ranges.variable, VARIABLE_FEATURES.index(AGE)),
         )
         self.n_checks = 0
         self._is_home = True
@@ -90,17 +81,6 @@ def _without(bounds: FloatArray, column: int) -> FloatArray:
     # A quarter of the largest number: the width between both, and the margin on it, must not overflow.
     open_ended[:, column] = (-np.finfo(np.float64).max / 4, np.finfo(np.float64).max / 4)
     return open_ended
-
-
-def _of_other_sizes(bounds: FloatArray, column: int) -> FloatArray:
-    """Return bounds with a column's moved apart to where models of other sizes have it."""
-    moved = bounds.copy()
-    low, high = bounds[:, column]
-    moved[:, column] = (
-        low / BY_SIZE if low > 0.0 else low * BY_SIZE,
-        high * BY_SIZE if high > 0.0 else high / BY_SIZE,
-    )
-    return moved
 
 
 class GainGuard:

@@ -20,7 +20,6 @@ from gnn_branching.contracts import (
 )
 from gnn_branching.dataset.ranges import FeatureRange
 from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
-from gnn_branching.instances.independent_set import write_independent_set
 from gnn_branching.policy import list_policies, load_policy
 from gnn_branching.solver.candidates import Candidates, pseudocost_scores
 from gnn_branching.solver.features import FeatureExtractor
@@ -90,18 +89,6 @@ def test_its_own_family_is_home_and_others_are_not(
             assert max(shares) <= MOST_OUTSIDE
         elif family in ("set-cover", "capacitated-facility-location"):
             assert min(shares) > 2 * MOST_OUTSIDE, family
-
-
-def test_a_model_of_another_size_is_home_though_all_its_costs_are_the_same(tmp_path: Path) -> None:
-    """Trained on graphs of 500 vertices, where every objective coefficient is 1/√500 of the objective's length."""
-    ranges = load_policy("independent-set").ranges
-    assert ranges is not None
-    write_independent_set(tmp_path / "one.lp", 0, 250, "barabasi_albert", 4)
-    states = states_of([tmp_path / "one.lp"])
-    assert states
-    column = states[0].variable_features[:, VARIABLE_FEATURES.index("objective")]
-    np.testing.assert_allclose(np.abs(column), np.abs(column[0]))
-    assert max(InputGuard(ranges).outside(state) for state in states) <= MOST_OUTSIDE
 
 
 def test_how_long_a_search_has_gone_on_is_no_strange_model(
