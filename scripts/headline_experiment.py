@@ -242,7 +242,11 @@ def family_lines(found: Sequence[Outcome], noise: float | None = None) -> str:
         "|---" * 7 + "|",
     ]
     new = judged(found)
-    parts = {**by_family(found), "rules made on": [item for item in found if item not in new], "judged on": new}
+    parts = {
+        **by_family(found),
+        "known configurations": [item for item in found if item not in new],
+        "new configurations": new,
+    }
     lines += [_family_line(name, part, levels) for name, part in parts.items() if part]
     return "\n".join(lines)
 
@@ -264,7 +268,7 @@ def rule_lines(found: Sequence[Outcome], noise: float | None = None) -> str:
     """Return a line for each rule: over all trainings, and over those that the headline's were not made on."""
     levels, new = noise_levels(found, noise), judged(found)
     lines = [
-        "| what is said | right | harmless | brought, nats | judged: right | harmless | brought, nats |",
+        "| what is said | right | harmless | brought, nats | new: right | harmless | brought, nats |",
         "|---" * 7 + "|",
     ]
     for name, rule in RULES.items():
