@@ -176,7 +176,7 @@ class Score:
 
 
 def judged(found: Sequence[Outcome]) -> list[Outcome]:
-    """Return those of configurations that the rules were not made on."""
+    """Return those of configurations that the headline was not fitted on."""
     seen = set(bases()[:N_SEEN])
     return [item for item in found if item.configuration not in seen]
 

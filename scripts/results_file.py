@@ -12,7 +12,11 @@ NAME = "results.jsonl"
 
 def read_results(out: Path) -> list[dict[str, Any]]:
     """Return the lines of an experiment's folder; none if there is no file yet."""
-    path = out / NAME
+    return read_lines(out / NAME)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a file; none if there is no file yet."""
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -1,13 +1,15 @@
 """How answers to trainings are judged, and that a held-out family is held out."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from gnn_branching.diagnostics.advice.headline import Limit, Signs, Thresholds, limit_of
-from scripts.headline_experiment import Outcome
-from scripts.headline_held_out import FITS, held_out
-from scripts.headline_trainings import Setting
+from gnn_branching.diagnostics.advice.headline import EXPECTED, GAIN_ERROR, Limit, Signs
+from scripts.headline_experiment import Outcome, noise_at, outcomes
+from scripts.headline_held_out import FITS, FITTED_ON, coefficients, gain_error, held_out
+from scripts.headline_trainings import Setting, read_rows
 
 SIGNS = Signs(valid=2.0, train=1.9, floor=0.1, train_trend=0.2, valid_trend=0.1, n_stale=0.0, width=8)
 NOISE = 0.1
@@ -56,7 +58,20 @@ def test_a_rule_is_fitted_without_the_family_it_is_judged_on(name: str) -> None:
     assert answers[:2] == [Limit.CAPACITY] * 2  # what the others want, not its own
 
 
-def test_thresholds_move_where_one_answer_ends() -> None:
-    assert limit_of(SIGNS) is Limit.CAPACITY
-    assert limit_of(SIGNS, Thresholds(narrow=0)) is Limit.OPTIMISATION
-    assert limit_of(SIGNS, Thresholds(overfitted=0.04)) is Limit.DATA
+def test_the_headline_has_the_coefficients_that_its_trainings_give() -> None:
+    seen = outcomes(read_rows(Path(__file__).parents[2] / FITTED_ON))
+    assert len(seen) == 25
+    for limit, row in coefficients(seen).items():
+        assert EXPECTED[limit] == pytest.approx(row, abs=1e-4), limit
+    assert pytest.approx(gain_error(seen), abs=1e-3) == GAIN_ERROR
+
+
+def test_gains_are_means_over_seeds_unless_asked_for_one() -> None:
+    path = Path(__file__).parents[2] / "docs" / "results" / "headline" / "results.jsonl"
+    together, alone = outcomes(read_rows(path)), outcomes(read_rows(path), by_seed=True)
+    first = [item for item in together if item.configuration == together[0].configuration]
+    assert [item.n_seeds for item in first] == [3, 3, 3]
+    mean = sum(item.own["samples"] for item in first) / 3
+    assert all(item.gains["samples"] == pytest.approx(mean) for item in first)
+    assert all(item.gains == item.own and item.n_seeds == 1 for item in alone)
+    assert noise_at(together, first[0]) == pytest.approx(noise_at(together, replace(first[0], n_seeds=1)) / 3**0.5)
