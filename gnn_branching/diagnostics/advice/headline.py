@@ -32,8 +32,8 @@ FITTED_BETWEEN = ((-0.1, 0.2), (0.0, 0.65), (3.0, 7.0))
 
 
 RECORD = (
-    "a hint: such headlines were right in 48 of 57 trainings made after their rule, and did no harm in any; "
-    "see docs/results/headline.md"
+    "a hint: such headlines were right in 48 of 57 trainings that their rule was not fitted on, and did no harm in "
+    "any; see docs/results/headline.md"
 )
 """What such headlines were worth; said with each of them."""
 
