@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -43,11 +43,6 @@ class Outcome:
     own: dict[str, float]
     gains: dict[str, float]
     n_seeds: int
-
-    @property
-    def configuration(self) -> Setting:
-        """All but the seed."""
-        return replace(self.setting, seed=0)
 
     def gain_of(self, limit: Limit) -> float:
         """Return what heeding a headline brought: at best, where it leaves a choice; nothing for ``done``."""
@@ -88,16 +83,13 @@ def outcomes(trained: Mapping[Setting, Trained], *, by_seed: bool = False) -> li
         by_seed: Whether a training is judged by what happened with its own seed alone, and not by the mean.
     """
     own = {}
-    for setting in sorted(trained, key=lambda item: (*astuple(replace(item, seed=0)), item.seed)):
+    for setting in sorted(trained, key=lambda item: (*astuple(item.configuration), item.seed)):
         changes = setting.changes()
         if all(changed in trained for changed in changes.values()):
             own[setting] = {name: trained[setting].best - trained[changed].best for name, changed in changes.items()}
-    together: dict[Setting, list[dict[str, float]]] = {}
-    for setting, gains in own.items():
-        together.setdefault(setting if by_seed else replace(setting, seed=0), []).append(gains)
     found = []
     for setting, gains in own.items():
-        seeds = together[setting if by_seed else replace(setting, seed=0)]
+        seeds = [gains] if by_seed else [own[x] for x in own if x.configuration == setting.configuration]
         mean = {name: float(np.mean([one[name] for one in seeds])) for name in gains}
         signs = trained[setting].signs
         found.append(Outcome(setting=setting, signs=signs, own=gains, gains=mean, n_seeds=len(seeds)))
@@ -127,8 +119,8 @@ def noise_at(found: Sequence[Outcome], item: Outcome) -> float:
 
 def by_configuration(found: Sequence[Outcome]) -> dict[Setting, list[Outcome]]:
     """Return the trainings that differ in nothing but the seed."""
-    configurations = dict.fromkeys(item.configuration for item in found)
-    return {each: [item for item in found if item.configuration == each] for each in configurations}
+    configurations = dict.fromkeys(item.setting.configuration for item in found)
+    return {each: [item for item in found if item.setting.configuration == each] for each in configurations}
 
 
 def by_family(found: Sequence[Outcome]) -> dict[str, list[Outcome]]:
@@ -178,7 +170,7 @@ class Score:
 def judged(found: Sequence[Outcome]) -> list[Outcome]:
     """Return those of configurations that the headline was not fitted on."""
     seen = set(bases()[:N_SEEN])
-    return [item for item in found if item.configuration not in seen]
+    return [item for item in found if item.setting.configuration not in seen]
 
 
 def noise_levels(found: Sequence[Outcome], noise: float | None = None) -> dict[Setting, float]:
@@ -234,7 +226,7 @@ def training_lines(found: Sequence[Outcome], noise: float | None = None) -> str:
 
 
 def family_lines(found: Sequence[Outcome], noise: float | None = None) -> str:
-    """Return a line for each family, for what the rules were made on, and for the rest."""
+    """Return a line for each family, for the configurations that the headline was fitted on, and for the rest."""
     levels = noise_levels(found, noise)
     lines = [
         "| trainings | headline right | harmless | names the best itself | gained by it / by the best, nats "
@@ -265,7 +257,7 @@ def _family_line(name: str, part: Sequence[Outcome], levels: Mapping[Setting, fl
 
 
 def rule_lines(found: Sequence[Outcome], noise: float | None = None) -> str:
-    """Return a line for each rule: over all trainings, and over those that the headline's were not made on."""
+    """Return a line for each rule: over all trainings, and over configurations that the headline was not fitted on."""
     levels, new = noise_levels(found, noise), judged(found)
     lines = [
         "| what is said | right | harmless | brought, nats | new: right | harmless | brought, nats |",
@@ -287,9 +279,10 @@ def main() -> None:
     parser.add_argument("datasets", nargs="*", metavar="FAMILY=DATASET")
     parser.add_argument("--out", type=Path, default=Path("runs/headline"))
     parser.add_argument("--noise", type=float, help="of a gain, in nats, if the seeds there cannot tell")
+    parser.add_argument("--by-seed", action="store_true", help="judge each training by its own seed alone")
     given = parser.parse_args()
     if given.action == "table":
-        found = outcomes(read(given.out))
+        found = outcomes(read(given.out), by_seed=given.by_seed)
         print("\n\n".join(lines(found, given.noise) for lines in (training_lines, family_lines, rule_lines)))
         return
     run({family: Path(folder) for family, _, folder in (item.partition("=") for item in given.datasets)}, given.out)

@@ -29,8 +29,6 @@ Fit = Callable[[Sequence[Outcome], Sequence[float]], Callable[[Signs], Limit]]
 """Makes a rule of trainings and the noise of each."""
 
 CHOICES = (Limit.DATA, Limit.OPTIMISATION, Limit.CAPACITY)
-
-
 FITTED_ON = Path("docs", "results", "headline", "fitted-on.jsonl")
 """Trainings with their changes, of one seed or two, on which the headline was fitted."""
 

@@ -89,6 +89,11 @@ class Setting:
     n_steps: int
     rate: float
 
+    @property
+    def configuration(self) -> Setting:
+        """All but the seed."""
+        return replace(self, seed=0)
+
     def changes(self) -> dict[str, Setting]:
         """Return what the headline may advise, by name."""
         return {

@@ -40,6 +40,7 @@ FALLING = [3.0, 2.6, 2.2, 1.8, 1.5, 1.2]
         (Limit.DATA, [3.0, 2.0, 1.5, 1.2, 1.2, 1.2], [3.0, 2.4, 2.2, 2.1, 2.1, 2.0], 0.1),
         (Limit.OPTIMISATION, FALLING, [3.1, 2.7, 2.3, 1.9, 1.6, 1.3], 0.1),
         (Limit.OPTIMISATION, [3.0, 2.5, 2.3, 2.2, 2.2, 2.2], [3.0, 2.5, 2.4, 2.3, 2.25, 2.24], 0.1),
+        (Limit.DONE, [3.0] * 2 + [2.0] * 9, [3.0] * 2 + [2.5] * 6 + [2.0] + [2.1] * 2, 0.1),
         (Limit.EXPERT, [3.0, 2.5, 2.2, 2.1, 2.1, 2.05], [3.0, 2.5, 2.2, 2.1, 2.1, 2.1], 2.05),
         (Limit.DATA, [2.5, 2.2, 2.0, 1.8, 1.6, 1.4], [2.5, 2.2, 2.21, 2.21, 2.21, 2.21], 0.1),
     ],
@@ -48,7 +49,7 @@ def test_each_limit_has_its_training(limit: Limit, train: list[float], valid: li
     told = found(train, valid, floor)
     assert told.limit is limit
     assert len(told.evidence) == 4
-    assert str(told).startswith(f"limited by {limit}: ")
+    assert str(told).startswith("done: " if limit is Limit.DONE else f"limited by {limit}: ")
     assert told.record in str(told)
 
 
@@ -78,7 +79,7 @@ def test_beyond_what_was_fitted_nothing_is_extrapolated() -> None:
 def test_a_larger_gap_promises_more_of_more_data() -> None:
     valid = [3.0, 2.7, 2.5, 2.5, 2.6, 2.8]
     small, large = found([3.0, 2.6, 2.5, 2.3, 2.2, 2.1], valid), found([3.0, 2.6, 2.2, 2.1, 2.0, 1.9], valid)
-    assert small.gain.value < large.gain.value
+    assert 0 < small.gain.value < large.gain.value
     assert all(told.gain.low < told.gain.value < told.gain.high for told in (small, large))
 
 

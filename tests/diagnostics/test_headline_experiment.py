@@ -69,7 +69,7 @@ def test_the_headline_has_the_coefficients_that_its_trainings_give() -> None:
 def test_gains_are_means_over_seeds_unless_asked_for_one() -> None:
     path = Path(__file__).parents[2] / "docs" / "results" / "headline" / "results.jsonl"
     together, alone = outcomes(read_rows(path)), outcomes(read_rows(path), by_seed=True)
-    first = [item for item in together if item.configuration == together[0].configuration]
+    first = [item for item in together if item.setting.configuration == together[0].setting.configuration]
     assert [item.n_seeds for item in first] == [3, 3, 3]
     mean = sum(item.own["samples"] for item in first) / 3
     assert all(item.gains["samples"] == pytest.approx(mean) for item in first)

@@ -117,10 +117,8 @@ def test_a_busy_machine_is_an_alert() -> None:
 
 
 def test_solves_that_the_guard_left_to_scip_are_an_alert() -> None:
-    away, home = (
-        RuleStatistics(fallbacks={"guard-input": 9}),
-        RuleStatistics(n_decisions=9, fallbacks={"guard-gain": 2}),
-    )
+    away = RuleStatistics(fallbacks={"guard-input": 9})
+    home = RuleStatistics(n_decisions=9, fallbacks={"guard-gain": 2})
     unguarded = RuleStatistics(fallbacks={"decision-limit": 9})
     rows = [solved("i0", "ours", rule=away), solved("i1", "ours", rule=home), solved("i2", "ours", rule=unguarded)]
     (alert,) = make_alerts(sources([*rows, *(solved(f"i{i}") for i in range(3))]), ())
