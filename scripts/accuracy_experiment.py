@@ -1,9 +1,9 @@
 """How well do policies imitate strong branching, by number of samples, kind, size of the instances, and settings?
 
 For one family, trains the graph network and the three published baselines on growing parts of a dataset of EASY
-instances, then the network's variants on one part of it, and measures each on held-out easy samples, on samples of
-MEDIUM instances, and on samples of easy instances under SCIP's DEFAULT settings. Only the rows of ``MIXTURES`` have
-trained on any of the last two. Datasets come from ``gnn-branching collect`` with ``--set
+instances (``--n-train``), then the network's variants on one part of it, and measures each on held-out easy samples, on
+samples of MEDIUM instances, and on samples of easy instances under SCIP's DEFAULT settings. Only the rows of
+``MIXTURES`` have trained on any of the last two. Datasets come from ``gnn-branching collect`` with ``--set
 collection.khalil_features=true``; the medium one also with ``--set 'instances.sizes=["medium"]'``, the last one with
 ``--set collection.settings=default``. Only the easy one has to be there.
 
@@ -99,9 +99,9 @@ class Measured:
         return (np.array(self.ranks[dataset]) < k).astype(float)
 
 
-def plan() -> Iterator[Row]:
+def plan(sizes: Iterable[int] = N_TRAIN) -> Iterator[Row]:
     """Yield every kind, and the network on subproblems, on growing parts of the samples, then the variants."""
-    for n_train in N_TRAIN:
+    for n_train in sizes:
         for kind in kind_names():
             yield Row(name=f"{kind} {n_train}", n_train={"easy": n_train}, overrides=(f"model.kind={kind}",))
         yield Row(name=f"subproblem {n_train}", n_train={"easy": n_train}, overrides=("model.graph=subproblem",))
@@ -162,7 +162,8 @@ def mean_and_error(values: FloatArray, clusters: Sequence[int]) -> tuple[float, 
 def table(measured: Sequence[Measured], family: str) -> Iterator[str]:
     """Yield one family's tables as Markdown: every policy, then the variants' differences to the reference."""
     found = {m.row: m for m in measured if m.family == family}
-    own = {row.name: found[row.name] for row in plan() if row.name in found}
+    sizes = sorted({m.n_train for m in found.values()})
+    own = {row.name: found[row.name] for row in plan(sizes) if row.name in found}
     datasets = [name for name in N_TEST if all(name in m.ranks for m in own.values())]
     yield from _header(["policy", "samples"], datasets)
     for m in own.values():
@@ -212,12 +213,13 @@ def main() -> None:
     parser.add_argument("--easy", type=Path, required=True)
     parser.add_argument("--medium", type=Path)
     parser.add_argument("--default", type=Path)
+    parser.add_argument("--n-train", type=int, nargs="*", default=N_TRAIN, help="training samples; default %(default)s")
     parser.add_argument("--rows", nargs="*", help="only rows whose names contain one of these")
     parser.add_argument("--set", dest="overrides", action="append", default=[])
     parser.add_argument("--out", type=Path, default=Path("runs/accuracy"))
     given = parser.parse_args()
     datasets = {name: dataset for name in N_TEST if (dataset := getattr(given, name))}
-    for row in plan():
+    for row in plan(given.n_train):
         if given.rows and not any(part in row.name for part in given.rows):
             continue
         before = {m.row: m for m in read(given.out) if m.family == given.family}.get(row.name)
