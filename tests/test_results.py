@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,13 @@ def test_documents_that_are_pages_say_what_the_rows_say(name: str, tmp_path: Pat
     write_report(experiment.folders, tmp_path / experiment.page)
     for made in (path for path in tmp_path.iterdir() if path.suffix == ".md"):
         assert made.read_text() == (DOCUMENTS / made.name).read_text()
+
+
+def test_the_index_leads_to_every_document() -> None:
+    index = (DOCUMENTS / "README.md").read_text()
+    assert {f"({document.name})" for document in DOCUMENTS.glob("*.md") if document.name != "README.md"} <= set(
+        re.findall(r"\([\w-]+\.md\)", index)
+    )
 
 
 def test_every_script_of_an_experiment_is_declared() -> None:
