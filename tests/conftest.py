@@ -44,7 +44,5 @@ def pytest_pyfunc_call() -> None:
     os.environ["PYTEST_CURRENT_TEST"] = "tests"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_fixture_setup() -> None:
-    """The same for fixtures that solve."""
-    os.environ["PYTEST_CURRENT_TEST"] = "tests"
+pytest_fixture_setup = pytest_pyfunc_call
+"""The same for fixtures that solve."""
