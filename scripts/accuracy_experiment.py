@@ -203,7 +203,7 @@ def markdown(folders: Sequence[Path]) -> str:
     """Return every family's tables from the rows in some folders."""
     measured = [m for folder in folders for m in read(folder)]
     families = dict.fromkeys(m.family for m in measured)
-    return "\n".join(line for family in families for line in ("", f"## {family}", "", *table(measured, family)))
+    return "\n".join(line for family in families for line in ("", f"### {family}", "", *table(measured, family)))
 
 
 def main() -> None:
