@@ -31,6 +31,7 @@ from gnn_branching.contracts import InputError
 from gnn_branching.durable import write_durably
 from gnn_branching.evaluation.report.sources import read_sources
 from gnn_branching.evaluation.report.tables import (
+    EMPTY,
     Cell,
     Column,
     Table,
@@ -49,6 +50,8 @@ MADE = Path("runs") / "results"
 """Where commands write, seen from the repository; only rows are kept."""
 ROWS = ("results.parquet", "evaluation.json", "results.jsonl", "figures.json")
 """Files of an output folder that are rows, or say under what they were made."""
+OWN = "gcnn"
+"""Name of the policy in evaluations of several families."""
 BLOCK = re.compile(r"(<!-- results (\S+) (\S+) -->\n).*?(\n<!-- end results -->)", re.DOTALL)
 NOT_KEPT = "The rows are not in the repository: `python -m scripts.results {}` makes them, and the table, again."
 
@@ -90,7 +93,7 @@ class Experiment:
     Args:
         name: The file's stem.
         question: What it answers.
-        runs: What makes its rows.
+        runs: What makes its rows; none where they are those of other experiments.
         rows: Folders below ``docs/results`` that tables and page are made of, in order; those of other experiments too.
         tables: Tables of documents.
         page: HTML page below ``docs/results``, with its picture and its Markdown beside it; empty for none.
@@ -166,7 +169,7 @@ def read_experiment(path: Path) -> Experiment:
     """
     content = tomllib.loads(path.read_text(encoding="utf-8"))
     try:
-        runs = tuple(Run(**_tuples(run)) for run in content.pop("run"))
+        runs = tuple(Run(**_tuples(run)) for run in content.pop("run", ()))
         tables = tuple(TableOf(name=t.pop("name"), by=t.pop("by"), given=t) for t in content.pop("table", ()))
         return Experiment(name=path.stem, runs=runs, tables=tables, **_tuples(content))
     except (KeyError, TypeError) as error:
@@ -217,10 +220,10 @@ def report_table(folders: Sequence[Path], *, which: str) -> str:
 
 
 def learned_ratios(folders: Sequence[Path], *, title: str, beside: Mapping[str, Sequence[str | float]]) -> str:
-    """Return one row a folder for its learned rule: paired ratios to the baseline under both settings.
+    """Return one row a folder for its policy: paired ratios to the baseline, under the settings that it ran under.
 
     Args:
-        folders: Of ``evaluate``, one family each, with one learned rule.
+        folders: Of ``evaluate``, one family each, with the policy under the name ``gcnn``.
         title: Of the table.
         beside: Figures of others: their titles under ``titles``, their values under each family.
     """
@@ -239,14 +242,13 @@ def learned_ratios(folders: Sequence[Path], *, title: str, beside: Mapping[str, 
 def _learned_rows(folders: Sequence[Path], beside: Mapping[str, Sequence[str | float]]) -> Iterator[tuple[Cell, ...]]:
     for folder in folders:
         (group,) = make_report(read_sources([folder])).groups
-        by_settings = {line.method.settings: line for line in group.methods if line.is_learned}
-        paper, default = by_settings["paper"], by_settings["default"]
+        ratios = {line.method.settings: line.ratios for line in group.methods if line.method.policy == OWN}
         yield (
             words(group.family.replace("-", " ")),
             Cell(text=f"{group.n_instances} × {group.n_seeds}"),
-            ratio(paper.ratios["time"]),
-            ratio(default.ratios["time"]),
-            ratio(paper.ratios["nodes"]),
+            ratio(ratios["paper"]["time"]),
+            ratio(ratios["default"]["time"]) if "default" in ratios else words(EMPTY),
+            ratio(ratios["paper"]["nodes"]),
             *(Cell(text=format_ratio(float(value)), value=float(value)) for value in beside[group.family]),
         )
 
