@@ -46,6 +46,9 @@ def test_the_sentence_counts_and_adds_up() -> None:
     assert text.endswith(
         " % less time. Under default settings: clearly faster in 1, clearly slower in 0, and undecided in 1."
     )
+    two_rules = (*verdicts, replace(verdicts[1], policy="verified-top"))
+    assert "the rules are clearly faster in 2" in overall_sentence(two_rules, "relpscost")
+    assert "Over everything gcnn takes 2" in overall_sentence(two_rules, "relpscost")
     single = overall_sentence((replace(verdicts[1], others=()),), "relpscost")
     less = round(100 * (1 - verdicts[1].ratio.value))
     assert single == (

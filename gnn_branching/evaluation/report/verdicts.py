@@ -100,7 +100,8 @@ def overall_sentence(verdicts: Sequence[RuleVerdict], baseline: str) -> str:
     text = f"Of {len(own)} comparisons with {rival} under {settings} settings, {subject} {verb} {counted}."
     total = [verdict for verdict in verdicts if verdict.instances == EVERYTHING]
     if len(total) == 1 and math.isfinite(total[0].ratio.value):
-        text += f" Over everything it takes {_difference(total[0].ratio.value)}."
+        who = "it" if len(policies) == 1 else total[0].policy
+        text += f" Over everything {who} takes {_difference(total[0].ratio.value)}."
     others = [other for verdict in own for other in verdict.others]
     for name in dict.fromkeys(other.settings for other in others):
         counted = _tally([other.tone for other in others if other.settings == name])
