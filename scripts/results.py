@@ -50,7 +50,7 @@ MADE = Path("runs") / "results"
 """Where commands write, seen from the repository; only rows are kept."""
 ROWS = ("results.parquet", "evaluation.json", "results.jsonl", "figures.json")
 """Files of an output folder that are rows, or say under what they were made."""
-OWN = "gcnn"
+POLICY = "gcnn"
 """Name of the policy in evaluations of several families."""
 BLOCK = re.compile(r"(<!-- results (\S+) (\S+) -->\n).*?(\n<!-- end results -->)", re.DOTALL)
 NOT_KEPT = "The rows are not in the repository: `python -m scripts.results {}` makes them, and the table, again."
@@ -242,7 +242,7 @@ def learned_ratios(folders: Sequence[Path], *, title: str, beside: Mapping[str, 
 def _learned_rows(folders: Sequence[Path], beside: Mapping[str, Sequence[str | float]]) -> Iterator[tuple[Cell, ...]]:
     for folder in folders:
         (group,) = make_report(read_sources([folder])).groups
-        ratios = {line.method.settings: line.ratios for line in group.methods if line.method.policy == OWN}
+        ratios = {line.method.settings: line.ratios for line in group.methods if line.method.policy == POLICY}
         yield (
             words(group.family.replace("-", " ")),
             Cell(text=f"{group.n_instances} × {group.n_seeds}"),
