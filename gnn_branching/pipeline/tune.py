@@ -366,8 +366,11 @@ def _starts(rule: str, card: PolicyCard | None) -> tuple[Point, ...]:
     """Return the points to try first: what the policy was trained under, its recipe, then what is known to help."""
     trained_under_paper = card is not None and card.settings == ("paper",)
     first = point(restarts="0", cut_rounds="0") if trained_under_paper else point()
+    unscaled = {"LP scaling": "0", "diving": "off"}
     options: list[dict[str, str]] = [
         {RULE: rule, **first},
+        {RULE: rule, **first, **unscaled},
+        {RULE: rule, **point(), **unscaled},
         {RULE: rule, **point(heuristics="fast", separating="off")},
         {RULE: rule, **point(heuristics="off", separating="off")},
         {RULE: rule, **point(heuristics="fast", separating="off", node_selection="dfs")},

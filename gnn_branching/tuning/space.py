@@ -18,6 +18,20 @@ SCIP_DEFAULT = "default"
 RULE = "rule"
 """The dimension that says who branches: a preset of the policy, or a rule of SCIP."""
 NODE_SELECTORS = ("bfs", "dfs", "hybridestim", "restartdfs")
+DIVING = (
+    "conflict",
+    "distribution",
+    "farkas",
+    "frac",
+    "guided",
+    "linesearch",
+    "nlp",
+    "objpscost",
+    "pscost",
+    "rootsol",
+    "veclen",
+)
+"""What SCIP dives by, where it comes with that on; adaptive diving has a frequency of its own to search."""
 HIGHEST = 1_000_000
 """Priority above those of SCIP's node selectors."""
 
@@ -50,6 +64,7 @@ SPACE: Mapping[str, Mapping[str, Changes]] = MappingProxyType(
         "multi-commodity flow cuts": _frequency("separating/mcf", -1, 0),
         "rapid learning": _frequency("separating/rapidlearning", -1),
         "heuristics": _emphasis("heuristics"),
+        "diving": {SCIP_DEFAULT: {}, "off": {f"heuristics/{name}diving/freq": -1 for name in DIVING}},
         "adaptive diving": _frequency("heuristics/adaptivediving", -1, 5, 20),
         "large neighbourhood search": _frequency("heuristics/alns", -1, 20),
         "RENS": _frequency("heuristics/rens", -1, 0),
