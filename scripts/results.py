@@ -257,12 +257,12 @@ def by_rule(folders: Sequence[Path], *, title: str, measure: str, own: str) -> s
     """Return one row a rule and one column a folder: the paired ratio to the baseline, and the mean time.
 
     Args:
-        folders: Of ``evaluate``, one family each, the same rules in all but for the policy's name.
+        folders: Of ``evaluate``, one family each; a rule that a folder lacks has no figure there.
         title: Of the table.
         measure: Key of the ratio, such as ``time``.
         own: What stands for the policy that has the family's name.
     """
-    columns, cells = [Column(key="rule", title="", is_number=False)], dict[str, list[Cell]]()
+    columns, cells = [Column(key="rule", title="", is_number=False)], dict[str, dict[str, Cell]]()
     for folder in folders:
         report = make_report(read_sources([folder]))
         (group,) = report.groups
@@ -271,8 +271,11 @@ def by_rule(folders: Sequence[Path], *, title: str, measure: str, own: str) -> s
         for line in sorted(group.methods, key=lambda line: (line.method.policy != baseline, line.method.policy)):
             found = Cell(text="1") if line.method.policy == baseline else ratio(line.ratios[measure])
             text = f"{found.text} ({format_number(line.means.time_seconds)} s)"
-            cells.setdefault(line.method.policy.replace(group.family, own), []).append(replace(found, text=text))
-    rows = tuple((words(name), *found) for name, found in cells.items())
+            cells.setdefault(line.method.policy.replace(group.family, own), {})[group.family] = replace(
+                found, text=text
+            )
+    families = [column.key for column in columns[1:]]
+    rows = tuple((words(name), *(found.get(key, words(EMPTY)) for key in families)) for name, found in cells.items())
     return to_markdown(Table(name="by-rule", title=title, columns=tuple(columns), rows=rows))
 
 

@@ -98,6 +98,7 @@ def test_a_search_goes_on_from_the_recipe_that_there_is(policy: Path) -> None:
     first, second = _starts("guarded", card)[:2]
     assert (first[RULE], differences(first)) == ("guarded", {"restarts": "0", "cut rounds": "0"})
     assert (second[RULE], differences(second)) == (card.recipe.rule, card.recipe.options)
+    assert {"LP scaling": "0", "diving": "off"} in [differences(start) for start in _starts("guarded", card)]
     elsewhere = replace(card, recipe=replace(card.recipe, options={"branching on constraints": "off"}))
     assert second not in _starts("guarded", elsewhere)
 
