@@ -274,11 +274,12 @@ def _share_axis(axes: Axes) -> None:
 
 
 def _plain_log(axes: Axes, which: str, *, subdivisions: Sequence[float]) -> None:
-    """Make an axis logarithmic with plain numbers; subdivided only where it spans little."""
+    """Make an axis logarithmic with plain numbers, the fewer to a decade the more it spans."""
     getattr(axes, f"set_{which}scale")("log")
     axis = getattr(axes, f"{which}axis")
     low, high = getattr(axes, f"get_{which}lim")()
-    axis.set_major_locator(LogLocator(subs=subdivisions if high / low < 100 else (1.0,)))
+    coarser = (1.0,) if high / low >= 100 else (1.0, 2.0, 5.0)
+    axis.set_major_locator(LogLocator(subs=subdivisions if high / low < 6 else coarser))
     axis.set_major_formatter(
         FuncFormatter(
             lambda value, _: format_number(value, 2).rstrip("0").rstrip(".") if value < 1 else f"{value:,.6g}"
