@@ -369,9 +369,9 @@ def _starts(rule: str, card: PolicyCard | None) -> tuple[Point, ...]:
     unscaled = {"LP scaling": "0", "diving": "off"}
     options: list[dict[str, str]] = [
         {RULE: rule, **first},
+        {RULE: rule, **point(heuristics="fast", separating="off")},
         {RULE: rule, **first, **unscaled},
         {RULE: rule, **point(), **unscaled},
-        {RULE: rule, **point(heuristics="fast", separating="off")},
         {RULE: rule, **point(heuristics="off", separating="off")},
         {RULE: rule, **point(heuristics="fast", separating="off", node_selection="dfs")},
         {RULE: rule, **point(heuristics="fast")},
