@@ -365,14 +365,14 @@ def tuning_figures(found: Found, untouched: Verdict, start: Verdict, *, kept: bo
 def _starts(rule: str, card: PolicyCard | None) -> tuple[Point, ...]:
     """Return the points to try first: what the policy was trained under, its recipe, then what is known to help."""
     trained_under_paper = card is not None and card.settings == ("paper",)
-    first = point(restarts="0", cut_rounds="0") if trained_under_paper else point()
+    paper = {"restarts": "0", "cut_rounds": "0"} if trained_under_paper else {}
     # Saved three fifths of the policy's time on facility location (docs/results/tuning.md).
-    unscaled = {"LP scaling": "0", "diving": "off"}
+    unscaled = {"LP_scaling": "0", "diving": "off"}
     options: list[dict[str, str]] = [
-        {RULE: rule, **first},
+        {RULE: rule, **point(**paper)},
         {RULE: rule, **point(heuristics="fast", separating="off")},
-        {RULE: rule, **first, **unscaled},
-        {RULE: rule, **point(), **unscaled},
+        {RULE: rule, **point(**paper, **unscaled)},
+        {RULE: rule, **point(**unscaled)},
         {RULE: rule, **point(heuristics="off", separating="off")},
         {RULE: rule, **point(heuristics="fast", separating="off", node_selection="dfs")},
         {RULE: rule, **point(heuristics="fast")},

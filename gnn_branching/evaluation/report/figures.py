@@ -67,7 +67,7 @@ def ratio_forest(groups: Sequence[GroupComparison], options: ComparisonOptions) 
         axes.set_yticks(range(len(rows)), labels, fontsize=8)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.grid(visible=False, axis="y")
-        _plain_log(axes, "x", subdivisions=(1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0))
+        _plain_log(axes, "x", finer=(1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0))
         axes.set_xlabel(f"time / {options.baseline} (left of 1 is faster)")
         return finish(
             figure,
@@ -152,7 +152,7 @@ def paired_scatter(records: Sequence[SolveRecord], options: ComparisonOptions, *
             axes.scatter(x, y, s=20, color=color, facecolors=face, marker=marker, alpha=0.75, label=method.label)
         axes.plot([low, high], [low, high], color=MUTED, linewidth=1.2)
         for axis in ("x", "y"):
-            _plain_log(axes, axis, subdivisions=(1.0, 2.0, 5.0))
+            _plain_log(axes, axis)
         axes.set(xlim=(low, high), ylim=(low, high), xlabel=f"{options.baseline}, wall seconds", ylabel="wall seconds")
         axes.set_aspect("equal")
         _legend_below(figure)
@@ -234,7 +234,7 @@ def _cumulative(
             _steps(axes, values[method], totals[method], start=low, color=color, method=method)
         for line in axes.get_lines():
             _extend(line, high)
-        _plain_log(axes, "x", subdivisions=(1.0, 2.0, 5.0))
+        _plain_log(axes, "x")
         axes.set_xlim(low, high)
         _share_axis(axes)
         axes.set(xlabel=axis, ylabel="runs solved")
@@ -273,13 +273,19 @@ def _share_axis(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
 
 
-def _plain_log(axes: Axes, which: str, *, subdivisions: Sequence[float]) -> None:
-    """Make an axis logarithmic with plain numbers, the fewer to a decade the more it spans."""
+def _plain_log(axes: Axes, which: str, *, finer: Sequence[float] = ()) -> None:
+    """Make an axis logarithmic with plain numbers, the fewer to a decade the more it spans.
+
+    Args:
+        axes: Whose axis.
+        which: ``x`` or ``y``.
+        finer: Numbers of a decade where the axis spans little.
+    """
     getattr(axes, f"set_{which}scale")("log")
     axis = getattr(axes, f"{which}axis")
     low, high = getattr(axes, f"get_{which}lim")()
-    coarser = (1.0,) if high / low >= 100 else (1.0, 2.0, 5.0)
-    axis.set_major_locator(LogLocator(subs=subdivisions if high / low < 6 else coarser))
+    subdivisions = (1.0,) if high / low >= 100 else (1.0, 2.0, 5.0)
+    axis.set_major_locator(LogLocator(subs=finer if finer and high / low < 6 else subdivisions))
     axis.set_major_formatter(
         FuncFormatter(
             lambda value, _: format_number(value, 2).rstrip("0").rstrip(".") if value < 1 else f"{value:,.6g}"
