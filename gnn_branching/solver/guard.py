@@ -32,6 +32,8 @@ the training a third of it may lie outside at home."""
 
 SHARE_OF_ITERATIONS = 0.02
 """LP iterations that comparisons may take, of all there were so far."""
+LPS_OF_A_COMPARISON = 4
+"""Two children of two candidates."""
 TOLERATED_LOSS = 0.2
 """Mean loss, in [-1, 1], that a policy may have: it is cheaper than what it is compared with, and may choose worse."""
 STAKE = 0.9
@@ -91,12 +93,14 @@ class GainGuard:
     Attributes:
         wealth: What the bets have made of 1.
         n_bets: Bets settled.
-        n_iterations: LP iterations that they took.
+        n_comparisons: Strong branching on two candidates, whether it settled a bet or not.
+        n_iterations: LP iterations that comparisons took.
     """
 
     def __init__(self) -> None:
         self.wealth = 1.0
         self.n_bets = 0
+        self.n_comparisons = 0
         self.n_iterations = 0
         self._has_lost = False
 
@@ -108,8 +112,17 @@ class GainGuard:
         return self._has_lost
 
     def may_compare(self, model: pyscipopt.Model) -> bool:
-        """Return whether a comparison is affordable at this tree node."""
-        return bool(self.n_iterations <= SHARE_OF_ITERATIONS * model.getNLPIterations())
+        """Return whether another comparison is affordable at this tree node.
+
+        It is expected to take what the ones before took on average, and the first what the solve's LPs did: a small
+        tree, where no number of bets could make a difference, pays for none.
+        """
+        so_far = model.getNLPIterations()
+        if self.n_comparisons:
+            expected = self.n_iterations / self.n_comparisons
+        else:
+            expected = LPS_OF_A_COMPARISON * so_far / max(model.getNLPs(), 1)
+        return bool(self.n_iterations + expected <= SHARE_OF_ITERATIONS * so_far)
 
     def compare(self, candidates: Candidates, chosen: CandidateIndex) -> None:
         """Strong-branch on the policy's choice and on SCIP's pseudocosts', if they differ, and settle the bet."""
@@ -125,6 +138,7 @@ class GainGuard:
             return
         finally:
             self.n_iterations += model.getNStrongbranchLPIterations() - before
+            self.n_comparisons += 1
         if not ours + rivals > 0.0:  # neither gained anything, or one is NaN: there is nothing to divide
             return
         loss = float((rivals - ours) / (ours + rivals))

@@ -28,6 +28,7 @@ from gnn_branching.solver.guard import (
     COME_BACK_AT,
     HAND_OVER_AT,
     LEAST_WEALTH,
+    LPS_OF_A_COMPARISON,
     MARGIN,
     MOST_OUTSIDE,
     GainGuard,
@@ -166,20 +167,26 @@ def test_wealth_grows_with_losses_and_falls_with_gains(small_instances: Mapping[
     assert not bad.has_lost
 
 
-def test_comparisons_have_a_budget(small_instances: Mapping[str, list[Path]]) -> None:
+@pytest.mark.parametrize("share", [0.02, 0.2])
+def test_comparisons_have_a_budget_and_wait_for_the_first(
+    small_instances: Mapping[str, list[Path]], monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    monkeypatch.setattr("gnn_branching.solver.guard.SHARE_OF_ITERATIONS", share)
     guard = GainGuard()
-    spent, allowed = [], []
+    spent, allowed, n_lps = [0], [], []
 
     def check(model: pyscipopt.Model, candidates: Candidates) -> None:
         if guard.may_compare(model):
             guard.compare(candidates, CandidateIndex(int(pseudocost_scores(candidates).argmin())))
         spent.append(guard.n_iterations)
         allowed.append(model.getNLPIterations())
+        n_lps.append(model.getNLPs())
 
     probe(max(small_instances["set-cover"], key=lambda path: probe(path, lambda *_: None)), check)
-    most_at_once = max(np.diff([0, *spent]))
-    assert spent[-1] <= 0.02 * allowed[-1] + most_at_once
-    assert spent[-1] > 0
+    assert spent[-1] <= share * allowed[-1] + max(np.diff(spent)), "the last may have taken more than was expected"
+    affordable = [share * n >= LPS_OF_A_COMPARISON for n in n_lps]
+    assert any(affordable) == (share == 0.2), "both sides of the threshold are seen"
+    assert [n > 0 for n in spent[1:]] == affordable, "from the first tree node on that can pay for four average LPs"
 
 
 def test_wealth_has_a_floor(small_instances: Mapping[str, list[Path]], monkeypatch: pytest.MonkeyPatch) -> None:
