@@ -8,7 +8,8 @@ import pytest
 from records import failed, solved
 
 from gnn_branching.contracts import InputError, RuleStatistics, SolveStatus
-from gnn_branching.evaluation.solves.results import read_results, write_results
+from gnn_branching.evaluation.report.sources import read_sources
+from gnn_branching.evaluation.solves.results import RESULTS_FILE, read_results, write_results
 
 CONTRACT = [
     "instance",
@@ -81,3 +82,10 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": [1]}), tmp_path / "other.parquet")
     with pytest.raises(InputError, match="has no column 'instance'"):
         read_results(tmp_path / "other.parquet")
+
+
+def test_settings_from_files_are_shown_by_as_little_as_tells_them_apart(tmp_path: Path) -> None:
+    given = ("paper", "/a/tuned.set", "/a/first/recipe.set", "/a/second/recipe.set", "recipe.set")
+    write_results(tmp_path / RESULTS_FILE, [solved("i", "relpscost", settings=name) for name in given])
+    shown = [record.settings for record in read_sources([tmp_path]).records]
+    assert shown == ["paper", "tuned.set", "first/recipe.set", "second/recipe.set", "recipe.set"]

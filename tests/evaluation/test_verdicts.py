@@ -65,6 +65,17 @@ def test_other_settings_are_not_passed_over() -> None:
     assert overall_sentence((faster,), "relpscost").endswith(f" Under {other}.")
 
 
+@pytest.mark.parametrize(
+    ("baseline", "called"),
+    [("relpscost", "SCIP's default rule (relpscost)"), ("pscost", "SCIP's pscost"), ("gcnn", "gcnn")],
+)
+def test_a_baseline_is_scips_only_if_it_is(baseline: str, called: str) -> None:
+    rows = [row for row in ROWS if row.family == "set-cover"]
+    options = replace(OPTIONS, baseline=baseline)
+    sentence = overall_sentence(make_verdicts(compare(rows, options), baseline), baseline)
+    assert f" {called} " in sentence
+
+
 def test_few_instances_prove_nothing_however_many_seeds() -> None:
     rows = [row for row in made_up_rows(n_instances=5) if row.family == "set-cover"]
     (few,) = verdicts_of(rows)

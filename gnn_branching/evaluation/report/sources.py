@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -109,7 +110,7 @@ class Sources:
     """What was found.
 
     Args:
-        records: All rows, each solve once.
+        records: All rows, each solve once; settings from a file go by a short name.
         conditions: Under what they were run, one entry a folder that says so.
         optima: Optima known beforehand, by instance.
         n_repeated: Rows left out because another folder holds the same solve.
@@ -139,6 +140,19 @@ _HEADLINE = TypeAdapter(FoundHeadline | None)
 _ADVICE = TypeAdapter(tuple[FoundAdvice, ...])
 
 
+def settings_as_shown(names: Iterable[str]) -> dict[str, str]:
+    """Return a short name for each: of a parameter file, the last parts of its path that no other file ends with."""
+    distinct = set(names)
+    endings = Counter(ending for name in distinct for ending in _endings(name))
+    return {name: next((ending for ending in _endings(name) if endings[ending] == 1), name) for name in distinct}
+
+
+def _endings(name: str) -> list[str]:
+    """Return a path's endings, the shortest first."""
+    parts = Path(name).parts
+    return ["/".join(parts[start:]) for start in reversed(range(len(parts)))]
+
+
 def read_sources(folders: Sequence[Path], *, recursive: bool = True) -> Sources:
     """Read everything in some folders, and below them if asked to, that a report can show.
 
@@ -155,16 +169,18 @@ def read_sources(folders: Sequence[Path], *, recursive: bool = True) -> Sources:
 
     rows = [record for path in files(RESULTS_FILE) for record in read_results(path)]
     once = {(row.instance, row.settings, row.policy, row.seed): row for row in rows}
+    trees = [tree for path in files(TREES_FILE) for tree in read_trees(path)]
+    shown = settings_as_shown([*(row.settings for row in once.values()), *(entry.settings for entry, _ in trees)])
     agreement: dict[str, list[AgreementRecord]] = {}
     for path in files(AGREEMENT_FILE):
         for own in read_agreement(path):
             agreement.setdefault(own.policy, []).append(own.record)
     sources = Sources(
-        records=tuple(once.values()),
+        records=tuple(replace(row, settings=shown[row.settings]) for row in once.values()),
         conditions=tuple(read_conditions(path) for path in files(CONDITIONS_FILE)),
         optima={name: known for path in files(OPTIMA_FILE) for name, known in read_optima(path).items()},
         n_repeated=len(rows) - len(once),
-        trees=tuple(tree for path in files(TREES_FILE) for tree in read_trees(path)),
+        trees=tuple((replace(entry, settings=shown[entry.settings]), tree) for entry, tree in trees),
         agreement={policy: tuple(records) for policy, records in agreement.items()},
         metrics={_run_name(path): read_metrics(path) for path in files(METRICS_FILE)},
         diagnoses=tuple(read_diagnosis(path) for path in files(DIAGNOSIS_FILE)),

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from gnn_branching.config import SCIP_RULES
 from gnn_branching.evaluation.report.comparison_tables import group_title
 from gnn_branching.evaluation.report.tables import Tone, format_estimate, format_ratio, ratio_tone
 from gnn_branching.evaluation.solves.plan import BASELINE_RULE
@@ -131,7 +132,9 @@ def _single_sentence(verdict: RuleVerdict, baseline: str) -> str:
 
 
 def _in_words(baseline: str) -> str:
-    return f"SCIP's default rule ({baseline})" if baseline == BASELINE_RULE else f"SCIP's {baseline}"
+    if baseline == BASELINE_RULE:
+        return f"SCIP's default rule ({baseline})"
+    return f"SCIP's {baseline}" if baseline in SCIP_RULES else baseline
 
 
 def _difference(ratio: float) -> str:
