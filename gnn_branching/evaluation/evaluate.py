@@ -27,7 +27,7 @@ from gnn_branching.evaluation.solves.results import RESULTS_FILE, write_results
 from gnn_branching.evaluation.solves.runner import RunnerOptions, run_plan
 from gnn_branching.evaluation.solves.store import RowStore
 from gnn_branching.evaluation.statistics.disagreement import Disagreement
-from gnn_branching.evaluation.statistics.summary import SUMMARY_FILE, flat_figures, summary_lines, write_summary
+from gnn_branching.evaluation.statistics.summary import SUMMARY_FILE, flat_figures, write_summary
 from gnn_branching.execution.protocol import Executor
 from gnn_branching.provenance import available_cores
 
@@ -126,7 +126,7 @@ class Evaluation:
     @property
     def figures(self) -> dict[str, float | int | None]:
         """All numbers as one flat object, for ``--json``."""
-        return flat_figures(summary_lines(self.report.groups, self.report.options))
+        return flat_figures(self.report.page.summary)
 
 
 def plan_request(request: EvaluationRequest) -> tuple[SolveJob, ...]:
@@ -197,7 +197,9 @@ def publish(folder: Path) -> Report:
         InputError: If there are no rows, or a file is damaged.
     """
     report = make_report(read_sources([folder], recursive=False))
-    write_summary(folder / SUMMARY_FILE, report.groups, report.options, report.disagreements)
+    write_summary(
+        folder / SUMMARY_FILE, report.groups, report.options, report.disagreements, report.sources.settings_files
+    )
     for table in report.tables:
         for suffix, text in (("md", to_markdown(table)), ("csv", to_csv(table)), ("tex", to_latex(table))):
             write_durably(folder / "tables" / f"{table.name}.{suffix}", text.encode())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,8 +9,10 @@ import pytest
 from records import failed, solved
 
 from gnn_branching.contracts import InputError, RuleStatistics, SolveStatus
+from gnn_branching.evaluation.evaluate import publish
 from gnn_branching.evaluation.report.sources import read_sources
 from gnn_branching.evaluation.solves.results import RESULTS_FILE, read_results, write_results
+from gnn_branching.evaluation.statistics.summary import SUMMARY_FILE
 
 CONTRACT = [
     "instance",
@@ -89,3 +92,6 @@ def test_settings_from_files_are_shown_by_as_little_as_tells_them_apart(tmp_path
     write_results(tmp_path / RESULTS_FILE, [solved("i", "relpscost", settings=name) for name in given])
     shown = [record.settings for record in read_sources([tmp_path]).records]
     assert shown == ["paper", "tuned.set", "first/recipe.set", "second/recipe.set", "recipe.set"]
+    publish(tmp_path)
+    lines = json.loads((tmp_path / SUMMARY_FILE).read_text())["results"]
+    assert {line["settings"] for line in lines} == set(given), "a machine reads the names that the rows have"

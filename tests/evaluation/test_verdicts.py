@@ -107,6 +107,7 @@ def test_a_policy_that_always_hands_over_still_has_a_card() -> None:
 def sources(records: list[SolveRecord], **changes: object) -> Sources:
     plain = Sources(
         records=tuple(records),
+        settings_files={},
         conditions=(Conditions(time_limit_seconds=TIME_LIMIT),),
         optima={},
         n_repeated=0,

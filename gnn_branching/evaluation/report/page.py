@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -14,6 +14,7 @@ from gnn_branching.evaluation.report.comparison_tables import KEY_COLUMNS
 from gnn_branching.evaluation.report.tables import Table, Tone, format_interval, format_ratio, to_csv
 from gnn_branching.evaluation.report.theme import DARK, LIGHT, Picture
 from gnn_branching.evaluation.report.verdicts import RuleVerdict
+from gnn_branching.evaluation.statistics.summary import Line
 
 PAGE_LIGHT, PAGE_DARK = "#f5f7fa", "#0f131a"
 INTERVAL_FACTOR = 4.0
@@ -93,7 +94,7 @@ class Page:
     has_picture_beside_cards: bool = False
     lead_table: Table | None = None
     sections: tuple[Section, ...] = ()
-    summary: Sequence[Mapping[str, object]] = ()
+    summary: Sequence[Line] = ()
     footer: str = ""
 
     @property

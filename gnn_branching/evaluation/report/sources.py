@@ -111,6 +111,7 @@ class Sources:
 
     Args:
         records: All rows, each solve once; settings from a file go by a short name.
+        settings_files: The settings as they were given, by these names.
         conditions: Under what they were run, one entry a folder that says so.
         optima: Optima known beforehand, by instance.
         n_repeated: Rows left out because another folder holds the same solve.
@@ -121,6 +122,7 @@ class Sources:
     """
 
     records: tuple[SolveRecord, ...]
+    settings_files: Mapping[str, str]
     conditions: tuple[Conditions, ...]
     optima: Mapping[str, KnownOptimum]
     n_repeated: int
@@ -177,6 +179,7 @@ def read_sources(folders: Sequence[Path], *, recursive: bool = True) -> Sources:
             agreement.setdefault(own.policy, []).append(own.record)
     sources = Sources(
         records=tuple(replace(row, settings=shown[row.settings]) for row in once.values()),
+        settings_files={name: given for given, name in shown.items()},
         conditions=tuple(read_conditions(path) for path in files(CONDITIONS_FILE)),
         optima={name: known for path in files(OPTIMA_FILE) for name, known in read_optima(path).items()},
         n_repeated=len(rows) - len(once),

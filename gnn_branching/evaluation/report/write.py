@@ -165,7 +165,7 @@ def make_page(
         has_picture_beside_cards=has_room,
         lead_table=tables[0] if tables else None,
         sections=sections,
-        summary=summary_lines(groups, options),
+        summary=summary_lines(groups, options, sources.settings_files),
         footer="Made by gnn-branching. This page is complete in itself; it loads nothing.",
     )
 

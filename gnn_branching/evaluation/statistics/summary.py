@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 
 from gnn_branching.durable import write_durably
 from gnn_branching.evaluation.statistics.comparison import GroupComparison, MethodFigures
@@ -20,9 +21,13 @@ SUMMARY_FILE = "summary.json"
 Figure = float | int | str | None
 Line = dict[str, Figure]
 """One method on one family and size: text keys ``family size policy settings baseline``, all others numbers."""
+AS_SHOWN: Mapping[str, str] = MappingProxyType({})
+"""No settings that are shown by another name than they were given by."""
 
 
-def summary_lines(groups: Sequence[GroupComparison], options: ComparisonOptions) -> tuple[Line, ...]:
+def summary_lines(
+    groups: Sequence[GroupComparison], options: ComparisonOptions, settings_files: Mapping[str, str] = AS_SHOWN
+) -> tuple[Line, ...]:
     """Return one flat mapping per family, size, settings and policy.
 
     Keys: ``family, size, policy, settings, baseline``; ``n_instances, n_seeds, n_solves, solved, wins, timeouts,
@@ -32,9 +37,10 @@ def summary_lines(groups: Sequence[GroupComparison], options: ComparisonOptions)
     decision_share_percent``; for each ``<measure>_ratio`` of ``time, post_root_time, cpu_time, nodes, fair_nodes,
     lp_iterations`` and for ``user_time_ratio`` (against the baseline under SCIP's untouched settings) the value and
     ``_low, _high`` (95 % bootstrap interval), ``_p`` (Wilcoxon over instances), ``_n_pairs``; ``p`` is
-    ``time_ratio_p``. null: nothing can be said.
+    ``time_ratio_p``. null: nothing can be said. Settings are those of the rows: ``settings_files`` maps back what a
+    report shortens.
     """
-    return tuple(_line(group, method, options) for group in groups for method in group.methods)
+    return tuple(_line(group, method, options, settings_files) for group in groups for method in group.methods)
 
 
 def flat_figures(lines: Sequence[Line]) -> dict[str, float | int | None]:
@@ -52,6 +58,7 @@ def write_summary(
     groups: Sequence[GroupComparison],
     options: ComparisonOptions,
     disagreements: Sequence[Disagreement] = (),
+    settings_files: Mapping[str, str] = AS_SHOWN,
 ) -> None:
     """Write ``{"n_disagreements", "time_limit_seconds", "time_shift_seconds", "count_shift", "results": [line…]}``."""
     document: Mapping[str, object] = {
@@ -59,18 +66,20 @@ def write_summary(
         "time_limit_seconds": _finite(options.time_limit_seconds),
         "time_shift_seconds": options.time_shift_seconds,
         "count_shift": options.count_shift,
-        "results": summary_lines(groups, options),
+        "results": summary_lines(groups, options, settings_files),
     }
     write_durably(path, (json.dumps(document, indent=2, allow_nan=False) + "\n").encode())
 
 
-def _line(group: GroupComparison, line: MethodFigures, options: ComparisonOptions) -> Line:
+def _line(
+    group: GroupComparison, line: MethodFigures, options: ComparisonOptions, settings_files: Mapping[str, str]
+) -> Line:
     counts, means, price = line.counts, line.means, line.price
     figures: Line = {
         "family": group.family,
         "size": group.size,
         "policy": line.method.policy,
-        "settings": line.method.settings,
+        "settings": settings_files.get(line.method.settings, line.method.settings),
         "baseline": options.baseline,
         "n_instances": group.n_instances,
         "n_seeds": group.n_seeds,
