@@ -197,9 +197,7 @@ def publish(folder: Path) -> Report:
         InputError: If there are no rows, or a file is damaged.
     """
     report = make_report(read_sources([folder], recursive=False))
-    write_summary(
-        folder / SUMMARY_FILE, report.groups, report.options, report.disagreements, report.sources.settings_files
-    )
+    write_summary(folder / SUMMARY_FILE, report.page.summary, report.options, report.disagreements)
     for table in report.tables:
         for suffix, text in (("md", to_markdown(table)), ("csv", to_csv(table)), ("tex", to_latex(table))):
             write_durably(folder / "tables" / f"{table.name}.{suffix}", text.encode())

@@ -157,7 +157,8 @@ def test_summary_is_flat_strict_json_with_the_documented_keys(tmp_path: Path) ->
     records.append(failed("i3", "ours"))
     groups = compare(records, OPTIONS)
     clash = Disagreement(instance="i0", first="a", second="b")
-    write_summary(tmp_path / "summary.json", groups, OPTIONS, [clash])
+    lines = summary_lines(groups, OPTIONS)
+    write_summary(tmp_path / "summary.json", lines, OPTIONS, [clash])
     document = json.loads((tmp_path / "summary.json").read_text(), parse_constant=pytest.fail)
     assert document["n_disagreements"] == 1
     ours = next(line for line in document["results"] if line["policy"] == "ours")
@@ -170,7 +171,7 @@ def test_summary_is_flat_strict_json_with_the_documented_keys(tmp_path: Path) ->
     assert (ours["solved"], ours["failures"], ours["family"], ours["size"]) == (3, 1, "set-cover", "easy")
     assert ours["user_time_ratio"] is None, "nothing was run under SCIP's default settings"
     assert not any(isinstance(value, (dict, list)) for value in ours.values())
-    flat = flat_figures(summary_lines(groups, OPTIONS))
+    flat = flat_figures(lines)
     assert flat["set-cover/easy/paper/ours/time_ratio"] == ours["time_ratio"]
     assert not any(isinstance(value, str) for value in flat.values())
 

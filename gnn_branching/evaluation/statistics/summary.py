@@ -54,11 +54,7 @@ def flat_figures(lines: Sequence[Line]) -> dict[str, float | int | None]:
 
 
 def write_summary(
-    path: Path,
-    groups: Sequence[GroupComparison],
-    options: ComparisonOptions,
-    disagreements: Sequence[Disagreement] = (),
-    settings_files: Mapping[str, str] = AS_SHOWN,
+    path: Path, lines: Sequence[Line], options: ComparisonOptions, disagreements: Sequence[Disagreement] = ()
 ) -> None:
     """Write ``{"n_disagreements", "time_limit_seconds", "time_shift_seconds", "count_shift", "results": [line…]}``."""
     document: Mapping[str, object] = {
@@ -66,7 +62,7 @@ def write_summary(
         "time_limit_seconds": _finite(options.time_limit_seconds),
         "time_shift_seconds": options.time_shift_seconds,
         "count_shift": options.count_shift,
-        "results": summary_lines(groups, options, settings_files),
+        "results": lines,
     }
     write_durably(path, (json.dumps(document, indent=2, allow_nan=False) + "\n").encode())
 
