@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -56,14 +57,15 @@ def run_job(
     """Say that the job has arrived, call ``function``, send the report, and end this process.
 
     The process leaves the terminal's group, so that Ctrl-C reaches the owner alone, who then kills it: SCIP would take
-    the signal for a wish to stop early, and the truncated solve would look like a whole one.
+    the signal for a wish to stop early, and the truncated solve would look like a whole one. An owner that has just
+    died reads no report, and hears no complaint.
     """
-    pipe.send(ARRIVED)
-    os.setsid()
-    _let_go_of_server()
-    die_with(owner)
-    pipe.send(do_job(function, payload, memory_limit_mib))
-    pipe.close()
+    with suppress(BrokenPipeError), pipe:
+        pipe.send(ARRIVED)
+        os.setsid()
+        _let_go_of_server()
+        die_with(owner)
+        pipe.send(do_job(function, payload, memory_limit_mib))
 
 
 def _let_go_of_server() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from gnn_branching.contracts import InputError
 from gnn_branching.execution import LocalExecutor, make_executor
-from gnn_branching.execution.job import ARRIVED
+from gnn_branching.execution.job import ARRIVED, run_job
 from gnn_branching.execution.local import _Job, _Running
 from gnn_branching.execution.protocol import Executor, JobOutcome
 from tests.execution import jobs
@@ -169,6 +169,17 @@ def test_no_job_outlives_its_owner(sign: signal.Signals, tmp_path: Path) -> None
         assert wait_until(lambda: not any(is_running(int(note.name)) for note in notes.iterdir()))
     finally:
         owner.kill()
+
+
+def test_a_report_that_nobody_awaits_is_dropped_in_silence(capfd: pytest.CaptureFixture[str]) -> None:
+    context = multiprocessing.get_context("spawn")
+    pipe, far_end = context.Pipe(duplex=False)
+    process = context.Process(target=run_job, args=(far_end, os.getpid(), None, jobs.square, 2))
+    pipe.close()
+    process.start()
+    far_end.close()
+    process.join(60)
+    assert (process.exitcode, capfd.readouterr().err) == (0, "")
 
 
 @pytest.mark.parametrize(
