@@ -1,9 +1,10 @@
 """Samples a second and peak memory of training, against the plain network on PyTorch Geometric.
 
 Both networks have the same weights and go through the same batches of real tree nodes with the same optimizer, reading
-and collating included, each in processes of its own, one after the other, in turns: a process's highest resident memory
-counts everything it ever held, libraries too. It is read twice: after the training steps, and after a validation batch
-of the size training uses, which ends every epoch.
+and collating included; the package's, as in training, through the candidates' receptive field alone. Each is in
+processes of its own, one after the other, in turns: a process's highest resident memory counts everything it ever held,
+libraries too. It is read twice: after the training steps, and after a validation batch of the size training uses, which
+ends every epoch.
 
 The gradients of the first batch are compared with each other, and with those of the reference in float64: sums over a
 million edges round, in the reference more than here.
@@ -34,6 +35,7 @@ from torch import Tensor
 from gnn_branching.config import CollectionConfig, ModelConfig, TrainingConfig
 from gnn_branching.dataset.data import BranchingData
 from gnn_branching.dataset.loader import training_batches
+from gnn_branching.dataset.source import SampleSource, near_candidates
 from gnn_branching.model.network import BipartiteGCNN, Implementation, initial_network
 from gnn_branching.provenance import available_cores
 from gnn_branching.seeding import derive_seed
@@ -222,7 +224,9 @@ def measure(task: Task) -> Measurement:
     if task.exact:
         network.double()
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
-    source = open_dataset(task.dataset, "train")
+    source: SampleSource = open_dataset(task.dataset, "train")
+    if task.implementation == "fused":
+        source = near_candidates(source, network)
     base = psutil.Process().memory_info().rss
     step_seconds, start = 0.0, 0.0
     n_timed = 0 if task.exact else task.n_batches

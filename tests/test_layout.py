@@ -26,6 +26,7 @@ FOUNDATION = {
     "labels",
     "libraries",
     "provenance",
+    "receptive_field",
     "run_folder",
     "seeding",
     "shards",
@@ -47,6 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     "shards": {"contracts", "edges", "feature_schema", "durable", "provenance", "seeding"},
     "execution": {"contracts", "libraries", "provenance", "seeding"},
     "subproblem": {"compilation", "contracts", "edges", "config", "feature_schema"},
+    "receptive_field": {"contracts", "edges"},
     "ecole_build": {"contracts"},
     "solver": FOUNDATION,
     # Ecole's generators belong to the solver, and write the instances.
@@ -79,6 +81,7 @@ WITHOUT_TORCH = {
     "shards",
     "execution",
     "labels",
+    "receptive_field",
     "subproblem",
     "run_folder",
     "counting",

@@ -9,6 +9,7 @@ from itertools import accumulate
 from typing import Protocol, runtime_checkable
 
 from gnn_branching.contracts import InputError, Sample
+from gnn_branching.receptive_field import receptive_field
 from gnn_branching.subproblem import View
 
 KEPT_BYTES = 1 << 30
@@ -104,6 +105,25 @@ class SeenSource:
         return replace(sample, state=self.view(sample.state))
 
 
+class NearSource:
+    """Another source's samples without what is too far from their candidates to matter to a network.
+
+    Args:
+        source: Samples as the network sees them.
+        n_rounds: Its rounds of message passing.
+    """
+
+    def __init__(self, source: SampleSource, n_rounds: int) -> None:
+        self._source, self._n_rounds = source, n_rounds
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = self._source[index]
+        return replace(sample, state=receptive_field(sample.state, self._n_rounds))
+
+
 class KeptSource:
     """Another source's samples, kept in memory once they were read, as long as they fit.
 
@@ -156,3 +176,12 @@ def seen_as(source: SampleSource, view: View) -> SeenSource:
             f"samples seen as {source.view} cannot train a network that sees {view}; give whole tree nodes"
         )
     return source
+
+
+def near_candidates(source: SampleSource, network: object) -> SampleSource:
+    """Return samples without what cannot reach a network's scores; whole ones if it has no ``n_rounds`` to tell by.
+
+    Prenorm layers must be fitted: they look at every row and every variable.
+    """
+    n_rounds: int | None = getattr(network, "n_rounds", None)
+    return source if n_rounds is None else NearSource(source, n_rounds)

@@ -84,6 +84,11 @@ class BipartiteGCNN(nn.Module):
         )
         self.apply(_initialise)
 
+    @property
+    def n_rounds(self) -> int:
+        """Rounds of message passing: nothing further from a candidate reaches its score."""
+        return self.config.n_rounds
+
     def forward(
         self,
         row_features: Tensor,

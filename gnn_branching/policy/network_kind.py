@@ -71,7 +71,7 @@ class NetworkKind:
 
     def fit(self, request: FitRequest) -> FittedPolicy:
         """Train, or go on with a training that was interrupted."""
-        from gnn_branching.dataset.source import seen_as
+        from gnn_branching.dataset.source import near_candidates, seen_as
         from gnn_branching.diagnostics.advice.headline import headline
         from gnn_branching.diagnostics.tracking.early_stop import PlStarRule
         from gnn_branching.diagnostics.tracking.tracker import ConvergenceTracker, probe_samples, read_probes
@@ -89,7 +89,10 @@ class NetworkKind:
             config = _with_passes_for(request.seconds, request, config, network)
         write_json(request.folder.config, to_mapping(config))
         rule = PlStarRule(epsilon=config.training.stop_epsilon) if config.training.stop == "pl-star" else None
-        probed, valid = (probe_samples(seen_as(s, view), N_PROBE_SAMPLES) for s in (request.train, request.valid))
+        probed, valid = (
+            probe_samples(near_candidates(seen_as(source, view), network), N_PROBE_SAMPLES)
+            for source in (request.train, request.valid)
+        )
         tracker = ConvergenceTracker(probed, config.training.loss, valid_samples=valid, stop_rule=rule)
         result = train(
             network,

@@ -15,7 +15,7 @@ from torch import nn
 from gnn_branching.config import ModelConfig, TrainingConfig
 from gnn_branching.contracts import InputError
 from gnn_branching.dataset.loader import training_batches
-from gnn_branching.dataset.source import KeptSource, SampleSource, seen_as
+from gnn_branching.dataset.source import KeptSource, SampleSource, near_candidates, seen_as
 from gnn_branching.provenance import available_cores
 from gnn_branching.seeding import derive_seed
 from gnn_branching.subproblem import View
@@ -65,14 +65,14 @@ def train(
     """
     _check(config, train_source, valid_source)
     view = view_of(network, view)
-    train_source, valid_source = (KeptSource(seen_as(source, view)) for source in (train_source, valid_source))
+    seen, seen_valid = seen_as(train_source, view), seen_as(valid_source, view)
     object.__setattr__(network, "trained_view", view)
     listeners = (make_display(display), MetricsFile(), TensorBoardEvents(), *callbacks)
     job = TrainingJob(
         network=network,
         view=view,
-        train_source=train_source,
-        valid_source=valid_source,
+        train_source=KeptSource(near_candidates(seen, network)),
+        valid_source=KeptSource(near_candidates(seen_valid, network)),
         config=config,
         seed=seed,
         run_folder=run_folder,
@@ -80,7 +80,7 @@ def train(
     )
     with torch.random.fork_rng(), _threads(_n_threads(config)):
         if not prenorm_fitted and not job.checkpoints.steps():
-            fit_prenorm(network, train_source, config, seed)
+            fit_prenorm(network, KeptSource(seen), config, seed)
         fabric = make_fabric(config)
         if launched_from_outside() or config.n_devices == 1:
             fabric.launch()

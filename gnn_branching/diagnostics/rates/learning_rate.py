@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from gnn_branching.config import TrainingConfig
 from gnn_branching.dataset.data import BranchingData, collate
 from gnn_branching.dataset.loader import training_batches
-from gnn_branching.dataset.source import SampleSource
+from gnn_branching.dataset.source import SampleSource, near_candidates
 from gnn_branching.diagnostics.measures.curvature import FEW_VECTORS, preconditioned_top
 from gnn_branching.diagnostics.measures.imitation import imitation_probe
 from gnn_branching.diagnostics.measures.probe import Probe
@@ -148,12 +148,13 @@ def choose_learning_rate(
     """
     network = copy.deepcopy(network)
     with torch.random.fork_rng():
-        # Read anew by every trial: 200 batches of set covering would take 4 GiB.
-        batches = training_batches(train_source, batch_size=config.batch_size, seed=seed, n_batches=n_steps)
         if not prenorm_fitted:
             fit_prenorm(network, train_source, config, seed)
-        held_out = collate(probe_samples(valid_source, N_HELD_OUT))
-        ceiling = measure_adam_ceiling(network, train_source, list(islice(batches, max(1, n_steps // 10))), config)
+        near, near_valid = (near_candidates(source, network) for source in (train_source, valid_source))
+        # Read anew by every trial: 200 batches of set covering would take 4 GiB.
+        batches = training_batches(near, batch_size=config.batch_size, seed=seed, n_batches=n_steps)
+        held_out = collate(probe_samples(near_valid, N_HELD_OUT))
+        ceiling = measure_adam_ceiling(network, near, list(islice(batches, max(1, n_steps // 10))), config)
 
         def start(rate: float) -> Trial:
             return NetworkTrial(network, replace(config, learning_rate=rate), batches, held_out, seed)
