@@ -47,11 +47,14 @@ def cooked(tmp_path: Path) -> Path:
 
 def test_names_of_competitors(plain: Path, cooked: Path) -> None:
     own = parse_policy(f"{cooked}@recipe")
+    assert own.name == "cooked@recipe"
     assert own.recipe == str((cooked / RECIPE_FILE).resolve())
     assert own.preset == read_card(cooked).recipe.rule  # type: ignore[union-attr]
     other = parse_policy("relpscost@recipe=set-cover")
     assert (other.name, other.scip_rule, other.is_learned) == ("relpscost@recipe=set-cover", "relpscost", False)
-    assert parse_policy(f"mine={plain}@plain@recipe={cooked / RECIPE_FILE}").preset == "plain"
+    mine = parse_policy(f"mine={plain}@plain@recipe={cooked / RECIPE_FILE}")
+    assert (mine.name, mine.preset) == (f"mine@recipe=cooked/{RECIPE_FILE}", "plain")
+    assert parse_policy(f"relpscost@recipe={cooked}").name == "relpscost@recipe=cooked"
     assert parse_policy("highs") == PolicySpec(name="highs")
     assert other.fingerprint != parse_policy("relpscost").fingerprint
     assert parse_policy(str(plain)).fingerprint == parse_policy(str(cooked)).fingerprint  # a recipe is no other policy
@@ -59,6 +62,7 @@ def test_names_of_competitors(plain: Path, cooked: Path) -> None:
         (f"{plain}@recipe", "has no recipe; make one with gnn-branching tune"),
         ("relpscost@recipe", "relpscost has no recipe of its own"),
         ("set-cover@recipes", "a recipe is named as"),
+        ("set-cover@recipe=", "a recipe is named as"),
         ("relpscost@recipe=nowhere", "neither a folder nor a known policy"),
     ):
         with pytest.raises(InputError, match=complaint):

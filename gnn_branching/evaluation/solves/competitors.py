@@ -36,11 +36,13 @@ def parse_policy(text: str) -> PolicySpec:
     spec = _parse_rule(who)
     if not under:
         return spec
-    if whose and not whose.startswith("="):
+    if whose and (whose[0] != "=" or not whose[1:]):
         raise InputError(f"policy {text!r}: a recipe is named as {who}@recipe or {who}@recipe=OTHER")
     if not whose and not spec.is_learned:
         raise InputError(f"{who} has no recipe of its own; name one, as in {who}@recipe=set-cover")
-    return with_recipe(spec, spec.source if not whose else whose[1:], name=text)
+    owner = whose[1:]
+    name = f"{spec.name}{RECIPE_MARK}" + (f"={_short_owner(owner)}" if owner else "")
+    return with_recipe(spec, owner or spec.source, name=name)
 
 
 def with_recipe(spec: PolicySpec, owner: str, *, name: str) -> PolicySpec:
@@ -150,6 +152,14 @@ def _own_preset(source: str) -> str:
         return shipped[source].preset if source in shipped else read_card(Path(source)).preset
     except InputError:
         return DEFAULT_PRESET
+
+
+def _short_owner(owner: str) -> str:
+    """Return what tables call a recipe's owner: a folder's name, a file's with that of its folder, a policy's."""
+    path = Path(owner)
+    if path.is_file():
+        return f"{path.resolve().parent.name}/{path.name}"
+    return _folder_label(path) if path.is_dir() else owner
 
 
 def _folder_label(folder: Path) -> str:
