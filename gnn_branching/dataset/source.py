@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from itertools import accumulate
 from typing import Protocol, runtime_checkable
 
-from gnn_branching.contracts import InputError, Sample
+from gnn_branching.contracts import BranchingState, InputError, Sample
 from gnn_branching.receptive_field import receptive_field
 from gnn_branching.subproblem import View
 
@@ -86,7 +87,26 @@ class ConcatSource:
         return self._sources[part][index - self._starts[part]]
 
 
-class SeenSource:
+class ChangedSource:
+    """Another source's samples, the state of each changed when it is read.
+
+    Args:
+        source: The samples.
+        change: Maps a state to the one that takes its place.
+    """
+
+    def __init__(self, source: SampleSource, change: Callable[[BranchingState], BranchingState]) -> None:
+        self._source, self._change = source, change
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = self._source[index]
+        return replace(sample, state=self._change(sample.state))
+
+
+class SeenSource(ChangedSource):
     """Another source's samples, each as a network is to see it.
 
     Args:
@@ -95,17 +115,11 @@ class SeenSource:
     """
 
     def __init__(self, source: SampleSource, view: View) -> None:
-        self._source, self.view = source, view
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def __getitem__(self, index: int) -> Sample:
-        sample = self._source[index]
-        return replace(sample, state=self.view(sample.state))
+        super().__init__(source, view)
+        self.view = view
 
 
-class NearSource:
+class NearSource(ChangedSource):
     """Another source's samples without what is too far from their candidates to matter to a network.
 
     Args:
@@ -114,14 +128,7 @@ class NearSource:
     """
 
     def __init__(self, source: SampleSource, n_rounds: int) -> None:
-        self._source, self._n_rounds = source, n_rounds
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def __getitem__(self, index: int) -> Sample:
-        sample = self._source[index]
-        return replace(sample, state=receptive_field(sample.state, self._n_rounds))
+        super().__init__(source, partial(receptive_field, n_rounds=n_rounds))
 
 
 class KeptSource:

@@ -46,7 +46,9 @@ def train(
     threads). One that is finished returns at once.
 
     Args:
-        network: Takes a batch's ``row_features, indptr, indices, edge_values, variable_features, candidates``.
+        network: Takes a batch's ``row_features, indptr, indices, edge_values, variable_features, candidates``. If it
+            has ``n_rounds``, nothing that is more rounds of messages away from a candidate may matter to its scores:
+            such rows and variables are left out of the batches.
         train_source: Training samples.
         valid_source: Validation samples, from other instances.
         config: How to train.
