@@ -154,7 +154,7 @@ def _show(evaluation: Evaluation, folder: Path) -> None:
     print(f"Report: {folder / 'report.html'}")
 
 
-def report(folders: list[Path], /, *, out: Path | None = None) -> int:
+def report(folders: list[Path], /, *, baseline: str = "", out: Path | None = None) -> int:
     """Write one self-contained HTML page, and the same as Markdown, from what is there.
 
     Shows evaluations, training curves, diagnostics and provenance found in the folders and below; several evaluations,
@@ -166,6 +166,8 @@ def report(folders: list[Path], /, *, out: Path | None = None) -> int:
     ----------
     folders
         Folders of evaluations or training runs; subfolders are looked into.
+    baseline
+        The rule that the others are compared with, any that was solved with; the evaluations' own by default.
     out
         The page; its Markdown and main picture go beside it, ending in `.md` and `.svg`. `report.html` in the first
         folder by default.
@@ -178,7 +180,7 @@ def report(folders: list[Path], /, *, out: Path | None = None) -> int:
     target = out or folders[0] / "report.html"
     if target.suffix not in (".html", ".htm"):
         raise InputError(f"--out {target} must end in .html; the Markdown goes beside it")
-    disagreements = write_report(folders, target).disagreements
+    disagreements = write_report(folders, target, baseline).disagreements
     for disagreement in disagreements:
         print(f"DISAGREEMENT {disagreement}", file=sys.stderr)
     print(target)

@@ -128,6 +128,11 @@ def test_several_folders_make_one_page_and_one_markdown(capsys: pytest.CaptureFi
     assert page.with_suffix(".svg").read_text().startswith("<?xml")
     write_conditions(tmp_path / "set-cover", Conditions(time_limit_seconds=TIME_LIMIT, baseline="pscost"))
     assert "baselines differ" in refusal(capsys, "report", *folders, "--out", page)
+    assert "no solve of highs" in refusal(capsys, "report", *folders, "--baseline", "highs", "--out", page)
+    assert main(["report", *folders, "--baseline", "pscost", "--out", str(page)]) == 0
+    text = page.with_suffix(".md").read_text()
+    assert "Paired ratios to pscost" in text
+    assert "Time against relpscost" not in text
 
 
 def test_the_same_solve_in_two_folders_counts_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

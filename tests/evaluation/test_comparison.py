@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,10 @@ from gnn_branching.evaluation.statistics.summary import flat_figures, summary_li
 OPTIONS = ComparisonOptions(time_limit_seconds=100.0, n_resamples=400)
 
 
-def line_of(records: list[SolveRecord], policy: str, settings: str = "paper") -> MethodFigures:
-    (group,) = compare(records, OPTIONS)
+def line_of(
+    records: list[SolveRecord], policy: str, settings: str = "paper", options: ComparisonOptions = OPTIONS
+) -> MethodFigures:
+    (group,) = compare(records, options)
     return next(line for line in group.methods if line.method == Method(settings, policy))
 
 
@@ -108,6 +111,10 @@ def test_settings_are_compared_apart_and_with_what_a_user_has() -> None:
     assert paper.user_time_ratio.value == pytest.approx(0.25, rel=1e-12)
     assert paper.counts.n_wins == default.counts.n_wins == 1
     assert default.method.label == "ours (default)"
+    # Untouched SCIP stays what it is, whatever else the rules are compared with.
+    default = line_of(records, "relpscost", "default", replace(OPTIONS, baseline="ours"))
+    assert default.ratios["time"].value == pytest.approx(5.0, rel=1e-12)
+    assert default.user_time_ratio.value == pytest.approx(1.0, rel=1e-12)
 
 
 def test_times_of_different_machines_are_not_paired() -> None:

@@ -10,7 +10,7 @@ from gnn_branching.config import SCIP_RULES
 from gnn_branching.evaluation.report.comparison_tables import group_title
 from gnn_branching.evaluation.report.tables import Tone, format_estimate, format_ratio, ratio_tone
 from gnn_branching.evaluation.solves.plan import BASELINE_RULE
-from gnn_branching.evaluation.statistics.comparison import ALL, USER_SETTINGS, GroupComparison, MethodFigures
+from gnn_branching.evaluation.statistics.comparison import ALL, UNTOUCHED, GroupComparison, MethodFigures
 from gnn_branching.evaluation.statistics.estimators import RatioEstimate
 
 EVERYTHING = "all instances"
@@ -192,6 +192,7 @@ def _facts(line: MethodFigures, group: GroupComparison, baseline: str) -> list[s
         price = f", {line.price.decision_ms:.2g} ms a decision" if line.price.n_decisions else ""
         facts.append(f"{format_ratio(nodes.value)} × its tree nodes{price}")
     user = line.user_time_ratio
-    if math.isfinite(user.value) and line.method.settings != USER_SETTINGS:
+    is_said_already = UNTOUCHED in (line.method, replace(line.method, policy=baseline))
+    if math.isfinite(user.value) and not is_said_already:
         facts.append(f"{format_estimate(user)} × untouched SCIP's time")
     return facts

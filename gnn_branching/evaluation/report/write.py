@@ -31,7 +31,7 @@ from gnn_branching.evaluation.report.tables import Table
 from gnn_branching.evaluation.report.theme import Picture
 from gnn_branching.evaluation.report.verdicts import make_verdicts, overall_sentence
 from gnn_branching.evaluation.solves.leavings import Conditions
-from gnn_branching.evaluation.statistics.comparison import ALL, GroupComparison, compare
+from gnn_branching.evaluation.statistics.comparison import ALL, UNTOUCHED, GroupComparison, compare
 from gnn_branching.evaluation.statistics.disagreement import Disagreement, find_disagreements
 from gnn_branching.evaluation.statistics.pairing import ComparisonOptions
 from gnn_branching.evaluation.statistics.summary import summary_lines
@@ -75,13 +75,17 @@ class Report:
         write_durably(target.with_suffix(".md"), page_to_markdown(self.page, file.name).encode())
 
 
-def make_report(sources: Sources) -> Report:
+def make_report(sources: Sources, baseline: str = "") -> Report:
     """Compare what was found, and arrange it.
 
+    Args:
+        sources: What was found.
+        baseline: Rule that the others are compared with; empty for the one that the evaluations had.
+
     Raises:
-        InputError: If folders were compared with different baselines.
+        InputError: If folders were compared with different baselines, or no row is of the one asked for.
     """
-    options = comparison_options(sources.records, sources.conditions)
+    options = comparison_options(sources.records, sources.conditions, baseline)
     groups = compare(sources.records, options)
     disagreements = find_disagreements(sources.records, sources.optima)
     tables = all_tables(sources.records, groups, options)
@@ -97,35 +101,40 @@ def make_report(sources: Sources) -> Report:
     )
 
 
-def write_report(folders: Sequence[Path], target: Path) -> Report:
-    """Write one page from everything found below some folders.
+def write_report(folders: Sequence[Path], target: Path, baseline: str = "") -> Report:
+    """Write one page from everything found below some folders; the baseline as in :func:`make_report`.
 
     Raises:
         InputError: If there is nothing to show, a file is damaged, or the folders cannot be compared.
     """
-    report = make_report(read_sources(folders))
+    report = make_report(read_sources(folders), baseline)
     report.write(target)
     return report
 
 
-def comparison_options(records: Sequence[SolveRecord], conditions: Sequence[Conditions]) -> ComparisonOptions:
+def comparison_options(
+    records: Sequence[SolveRecord], conditions: Sequence[Conditions], baseline: str = ""
+) -> ComparisonOptions:
     """Return how rows are condensed; of several time limits the longest.
 
     Without ``evaluation.json``, the longest solve stands for the time limit.
 
     Raises:
-        InputError: If there are several baselines.
+        InputError: If there are several baselines and none was asked for, or no row is of the one asked for.
     """
+    rules = dict.fromkeys(record.policy for record in records)
+    if baseline and baseline not in rules:
+        raise InputError(f"no solve of {baseline} is here to compare with; there are {', '.join(rules) or 'none'}")
     if not conditions:
         longest = max((record.figures.wall_seconds for record in records if record.figures), default=1.0)
-        return ComparisonOptions(time_limit_seconds=longest)
-    baselines = list(dict.fromkeys(own.baseline for own in conditions))
+        return ComparisonOptions(time_limit_seconds=longest, baseline=baseline or UNTOUCHED.policy)
+    baselines = [baseline] if baseline else list(dict.fromkeys(own.baseline for own in conditions))
     if len(baselines) > 1:
-        raise InputError(f"the folders' baselines differ ({', '.join(baselines)}); make a report of each")
+        raise InputError(f"the folders' baselines differ ({', '.join(baselines)}); choose one, or make a report of each")
     longest_limit = max(conditions, key=lambda own: own.time_limit_seconds)
     return ComparisonOptions(
         time_limit_seconds=longest_limit.time_limit_seconds,
-        baseline=longest_limit.baseline,
+        baseline=baselines[0],
         time_shift_seconds=longest_limit.time_shift_seconds,
         count_shift=longest_limit.count_shift,
     )

@@ -35,7 +35,7 @@ def summary_lines(
     ``n_commonly_solved`` runs, ``nodes, fair_nodes, lp_iterations, strong_branching_lp_iterations``;
     ``time_deviation_percent``; ``n_decisions, n_fallbacks, decision_ms, feature_ms, inference_ms, rest_ms,
     decision_share_percent``; for each ``<measure>_ratio`` of ``time, post_root_time, cpu_time, nodes, fair_nodes,
-    lp_iterations`` and for ``user_time_ratio`` (against the baseline under SCIP's untouched settings) the value and
+    lp_iterations`` and for ``user_time_ratio`` (against untouched SCIP) the value and
     ``_low, _high`` (95 % bootstrap interval), ``_p`` (Wilcoxon over instances), ``_n_pairs``; ``p`` is
     ``time_ratio_p``. null: nothing can be said. Settings are those of the rows: ``settings_files`` maps back what a
     report shortens.
