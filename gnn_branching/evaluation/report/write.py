@@ -130,7 +130,7 @@ def comparison_options(
         return ComparisonOptions(time_limit_seconds=longest, baseline=baseline or UNTOUCHED.policy)
     baselines = [baseline] if baseline else list(dict.fromkeys(own.baseline for own in conditions))
     if len(baselines) > 1:
-        raise InputError(f"the folders' baselines differ ({', '.join(baselines)}); choose one, or make a report of each")
+        raise InputError(f"the folders' baselines differ ({', '.join(baselines)}); choose one, or report on each")
     longest_limit = max(conditions, key=lambda own: own.time_limit_seconds)
     return ComparisonOptions(
         time_limit_seconds=longest_limit.time_limit_seconds,
