@@ -33,7 +33,7 @@ def solve(path: Path, rule: Policy | DeferredPolicy) -> tuple[int, int, int, flo
 
 def test_the_tree_is_the_same(small_instances: Mapping[str, list[Path]]) -> None:
     policy = load_policy("set-cover")
-    seen = [(solve(path, policy), solve(path, deferred())) for path in small_instances["set-cover"]]
+    seen = [(solve(path, policy), solve(path, deferred())) for path in small_instances["set-cover"][:4]]
     assert all(ready == late for ready, late in seen)
     assert sum(ready[0] for ready, _ in seen) > 0, "somewhere the policy decides"
 
@@ -42,7 +42,7 @@ def test_what_cannot_be_loaded_is_one_clear_line(
     small_instances: Mapping[str, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     policy = load_policy("set-cover")
-    hard = max(small_instances["set-cover"], key=lambda path: solve(path, policy)[0])
+    hard = max(small_instances["set-cover"][:4], key=lambda path: solve(path, policy)[0])
     folder = tmp_path / "damaged"
     shutil.copytree(find_folder("set-cover"), folder)
     (folder / WEIGHTS_FILE).write_bytes(b"no weights")
