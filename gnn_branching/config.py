@@ -56,7 +56,9 @@ SCIP_RULES = (
     "cloud",
     "random",
 )
-"""SCIP's own branching rules by name; ``relpscost`` is its default."""
+"""SCIP's own branching rules by name."""
+BASELINE_RULE = "relpscost"
+"""SCIP's default: what all others are compared with unless told otherwise."""
 EXPERT = "expert"
 """Name under which strong branching as a choice competes, see ``solver.expert``."""
 RETIRED: Mapping[tuple[str, str], object] = MappingProxyType(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from gnn_branching.config import BASELINE_RULE
 from gnn_branching.contracts import InputError, InstanceFile, SolveRecord
 from gnn_branching.durable import exclusive, remove_partial_files, write_durably
 from gnn_branching.evaluation.report.sources import read_sources
@@ -16,7 +17,6 @@ from gnn_branching.evaluation.solves.guard import SCIP_SOLVER
 from gnn_branching.evaluation.solves.known_optima import known_optima
 from gnn_branching.evaluation.solves.leavings import Conditions, write_conditions, write_optima
 from gnn_branching.evaluation.solves.plan import (
-    BASELINE_RULE,
     PolicySpec,
     ResourceLimits,
     SolveJob,

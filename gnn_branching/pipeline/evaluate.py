@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gnn_branching.config import BASELINE_RULE
 from gnn_branching.contracts import InputError, InstanceFile, SolveRecord
 from gnn_branching.counting import counting
 from gnn_branching.evaluation import evaluate as evaluation
 from gnn_branching.evaluation.solves.competitors import parse_competitors
 from gnn_branching.evaluation.solves.instance_choice import read_instances
-from gnn_branching.evaluation.solves.plan import BASELINE_RULE, HIGHS, ResourceLimits, SolveJob
+from gnn_branching.evaluation.solves.plan import HIGHS, ResourceLimits, SolveJob
 from gnn_branching.execution import make_executor
 from gnn_branching.instances import generate_instances, get_family
 from gnn_branching.libraries import require

@@ -12,10 +12,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from gnn_branching.config import BASELINE_RULE
 from gnn_branching.contracts import InputError, InstanceFile, SolveRecord
 from gnn_branching.counting import timing
 from gnn_branching.durable import write_durably, write_json
-from gnn_branching.evaluation.solves.plan import BASELINE_RULE
 from gnn_branching.libraries import require
 from gnn_branching.pipeline.budget import Budget
 from gnn_branching.pipeline.pools import Pools, card_of, pools_for

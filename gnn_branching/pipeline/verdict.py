@@ -8,7 +8,7 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gnn_branching.config import EXPERT, ExperimentConfig
+from gnn_branching.config import BASELINE_RULE, EXPERT, ExperimentConfig
 from gnn_branching.contracts import InstanceFile, SolveRecord, SolveStatus
 from gnn_branching.counting import counting
 from gnn_branching.durable import exclusive
@@ -64,7 +64,7 @@ def judge(
     Returns:
         What came out; None if there is no instance, or no time for a single pair.
     """
-    from gnn_branching.evaluation.solves.plan import BASELINE_RULE, PolicySpec, ResourceLimits, build_plan
+    from gnn_branching.evaluation.solves.plan import PolicySpec, ResourceLimits, build_plan
     from gnn_branching.evaluation.solves.runner import RunnerOptions, run_plan
     from gnn_branching.evaluation.solves.store import RowStore
 

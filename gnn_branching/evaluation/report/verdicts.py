@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gnn_branching.config import SCIP_RULES
+from gnn_branching.config import BASELINE_RULE, SCIP_RULES
 from gnn_branching.evaluation.report.comparison_tables import group_title
 from gnn_branching.evaluation.report.tables import Tone, format_estimate, format_ratio, ratio_tone
-from gnn_branching.evaluation.solves.plan import BASELINE_RULE
 from gnn_branching.evaluation.statistics.comparison import ALL, UNTOUCHED, GroupComparison, MethodFigures
 from gnn_branching.evaluation.statistics.estimators import RatioEstimate
 

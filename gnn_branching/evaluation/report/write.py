@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gnn_branching.config import BASELINE_RULE
 from gnn_branching.contracts import InputError, SolveRecord
 from gnn_branching.durable import write_durably
 from gnn_branching.evaluation.report.alerts import make_alerts
@@ -31,7 +32,7 @@ from gnn_branching.evaluation.report.tables import Table
 from gnn_branching.evaluation.report.theme import Picture
 from gnn_branching.evaluation.report.verdicts import make_verdicts, overall_sentence
 from gnn_branching.evaluation.solves.leavings import Conditions
-from gnn_branching.evaluation.statistics.comparison import ALL, UNTOUCHED, GroupComparison, compare
+from gnn_branching.evaluation.statistics.comparison import ALL, GroupComparison, compare
 from gnn_branching.evaluation.statistics.disagreement import Disagreement, find_disagreements
 from gnn_branching.evaluation.statistics.pairing import ComparisonOptions
 from gnn_branching.evaluation.statistics.summary import summary_lines
@@ -127,7 +128,7 @@ def comparison_options(
         raise InputError(f"no solve of {baseline} is here to compare with; there are {', '.join(rules) or 'none'}")
     if not conditions:
         longest = max((record.figures.wall_seconds for record in records if record.figures), default=1.0)
-        return ComparisonOptions(time_limit_seconds=longest, baseline=baseline or UNTOUCHED.policy)
+        return ComparisonOptions(time_limit_seconds=longest, baseline=baseline or BASELINE_RULE)
     baselines = [baseline] if baseline else list(dict.fromkeys(own.baseline for own in conditions))
     if len(baselines) > 1:
         raise InputError(f"the folders' baselines differ ({', '.join(baselines)}); choose one, or report on each")

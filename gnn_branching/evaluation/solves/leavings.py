@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from gnn_branching.config import BASELINE_RULE
 from gnn_branching.contracts import AgreementRecord, InputError, KnownOptimum
 from gnn_branching.durable import write_durably
 from gnn_branching.evaluation.solves.trees import RecordedTree, read_tree
@@ -41,7 +42,7 @@ class Conditions:
     time_limit_seconds: float
     node_limit: int = 0
     memory_limit_mib: int = 0
-    baseline: str = "relpscost"
+    baseline: str = BASELINE_RULE
     n_workers: int = 1
     executor: str = "local"
     solu_files: tuple[str, ...] = ()

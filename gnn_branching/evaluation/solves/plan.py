@@ -13,7 +13,6 @@ from gnn_branching.contracts import InputError, InstanceFile, SolveFigures, Solv
 from gnn_branching.provenance import collect_provenance, file_sha256
 from gnn_branching.seeding import generator
 
-BASELINE_RULE = "relpscost"
 HIGHS = "highs"
 """Name under which the other open solver competes."""
 

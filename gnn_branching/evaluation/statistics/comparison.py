@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gnn_branching.config import BASELINE_RULE
 from gnn_branching.contracts import SolveFigures, SolveRecord, SolveStatus
 from gnn_branching.evaluation.statistics.estimators import (
     RatioEstimate,
@@ -27,7 +28,7 @@ from gnn_branching.evaluation.statistics.pairing import (
     runs_by_method,
 )
 
-UNTOUCHED = Method(settings="default", policy="relpscost")
+UNTOUCHED = Method(settings="default", policy=BASELINE_RULE)
 """What a user has who never heard of us: the second baseline."""
 ALL = "all"
 """Family and size of the group over everything."""

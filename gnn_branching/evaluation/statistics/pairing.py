@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gnn_branching.config import BASELINE_RULE
 from gnn_branching.contracts import IndexArray, SolveRecord
 from gnn_branching.evaluation.statistics.estimators import RatioEstimate, paired_ratio
 from gnn_branching.evaluation.statistics.measures import Measure, machine_kind, scored
@@ -31,7 +32,7 @@ class ComparisonOptions:
     """
 
     time_limit_seconds: float
-    baseline: str = "relpscost"
+    baseline: str = BASELINE_RULE
     time_shift_seconds: float = 1.0
     count_shift: float = 1.0
     n_resamples: int = 4000
