@@ -21,7 +21,7 @@ KERNELS = $(BIN)/python -m gnn_branching.compilation.build
 DEMO := runs/demo
 LOWEST := .venv/lowest
 
-.PHONY: help setup kernels demo test test-lowest test-all dist docs lint types format clean
+.PHONY: help setup setup-others kernels demo test test-lowest test-all dist docs lint types format clean
 
 help:
 	@sed -n 's/^# //p' Makefile | head -4
@@ -67,7 +67,14 @@ test-lowest: setup
 	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct .
 	GNN_BRANCHING_LOWEST=$(CURDIR)/$(LOWEST)/bin/python $(BIN)/python -m pytest tests/cli/test_bare_install.py -k "doctor or solving"
 
-test-all: kernels
+# What some tests need, and are skipped without: Ray, the modelling tools of examples/, and an independent implementation of
+# the diagnostics' products.
+setup-others: $(READY)
+	$(UV) --editable ".[modelling,ray,slurm]"
+	$(UV) --no-deps --requirement tests/diagnostics/requirements-oracle.txt
+
+# Every test, the slow ones too.
+test-all: kernels setup-others
 	$(BIN)/python -m pytest --numprocesses auto
 
 # A wheel and an sdist in dist/, checked, and the wheel in an environment of its own. With compiled kernels the wheel is

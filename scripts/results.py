@@ -12,6 +12,7 @@ interrupted, as far as they do so by themselves.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 import re
@@ -42,7 +43,7 @@ from gnn_branching.evaluation.report.tables import (
     to_markdown,
     words,
 )
-from gnn_branching.evaluation.report.write import make_report, write_report
+from gnn_branching.evaluation.report.write import Report, make_report, write_report
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENTS, DOCUMENTS = ROOT / "experiments", ROOT / "docs" / "results"
@@ -214,9 +215,14 @@ def write_documents(experiment: Experiment) -> None:
         print(blocks[name])
 
 
+@functools.cache
+def _report(*folders: Path) -> Report:
+    return make_report(read_sources(folders))
+
+
 def report_table(folders: Sequence[Path], *, which: str) -> str:
     """Return one table of the report on some folders, by name."""
-    return to_markdown(next(table for table in make_report(read_sources(folders)).tables if table.name == which))
+    return to_markdown(next(table for table in _report(*folders).tables if table.name == which))
 
 
 def learned_ratios(folders: Sequence[Path], *, title: str, beside: Mapping[str, Sequence[str | float]]) -> str:
@@ -241,7 +247,7 @@ def learned_ratios(folders: Sequence[Path], *, title: str, beside: Mapping[str, 
 
 def _learned_rows(folders: Sequence[Path], beside: Mapping[str, Sequence[str | float]]) -> Iterator[tuple[Cell, ...]]:
     for folder in folders:
-        (group,) = make_report(read_sources([folder])).groups
+        (group,) = _report(folder).groups
         ratios = {line.method.settings: line.ratios for line in group.methods if line.method.policy == POLICY}
         yield (
             words(group.family.replace("-", " ")),
@@ -264,7 +270,7 @@ def by_rule(folders: Sequence[Path], *, title: str, measure: str, own: str) -> s
     """
     columns, cells = [Column(key="rule", title="", is_number=False)], dict[str, dict[str, Cell]]()
     for folder in folders:
-        report = make_report(read_sources([folder]))
+        report = _report(folder)
         (group,) = report.groups
         columns.append(Column(key=group.family, title=group.family.replace("-", " "), has_interval=True))
         baseline = report.options.baseline

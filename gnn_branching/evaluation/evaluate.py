@@ -12,7 +12,7 @@ from gnn_branching.contracts import InputError, InstanceFile, SolveRecord
 from gnn_branching.durable import exclusive, remove_partial_files, write_durably
 from gnn_branching.evaluation.report.sources import read_sources
 from gnn_branching.evaluation.report.tables import Table, to_csv, to_html, to_latex, to_markdown
-from gnn_branching.evaluation.report.write import REPORT_FILE, Report, comparison_pictures, make_report
+from gnn_branching.evaluation.report.write import REPORT_FILE, Report, make_report
 from gnn_branching.evaluation.solves.guard import SCIP_SOLVER
 from gnn_branching.evaluation.solves.known_optima import known_optima
 from gnn_branching.evaluation.solves.leavings import Conditions, write_conditions, write_optima
@@ -201,7 +201,7 @@ def publish(folder: Path) -> Report:
     for table in report.tables:
         for suffix, text in (("md", to_markdown(table)), ("csv", to_csv(table)), ("tex", to_latex(table))):
             write_durably(folder / "tables" / f"{table.name}.{suffix}", text.encode())
-    for picture in comparison_pictures(report.sources.records, report.groups, report.options):
+    for picture in report.pictures:
         write_durably(folder / "figures" / f"{picture.name}.svg", picture.document.encode())
     report.write(folder / REPORT_FILE)
     return report

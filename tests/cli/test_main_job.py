@@ -44,13 +44,14 @@ def test_from_nothing_to_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[
     config = tmp_path / "tiny.toml"
     config.write_text(CONFIG)
     run = tmp_path / "run"
-    assert main(["train-policy", str(config), "--out", str(run), "--json", str(tmp_path / "train.json")]) == 0
+    training = ["train-policy", str(config), "--out", str(run), "--no-verdict"]
+    assert main([*training, "--json", str(tmp_path / "train.json")]) == 0
     figures = json.loads((tmp_path / "train.json").read_text())
     assert figures["n_train_samples"] == 40
     assert 0 <= figures["test_acc_1"] <= figures["test_acc_5"] <= 1
     weights = (run / "policy" / "model.safetensors").read_bytes()
     # Run again: nothing is collected or trained anew.
-    assert main(["train-policy", str(config), "--out", str(run)]) == 0
+    assert main(training) == 0
     assert (run / "policy" / "model.safetensors").read_bytes() == weights
     family = ["--family", "combinatorial-auction", "--n", "2", "--seeds", "1", "--trees", "1", "--agreement", "1"]
     evaluation = run / "evaluation"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from gnn_branching.config import BASELINE_RULE
@@ -39,6 +40,8 @@ from gnn_branching.evaluation.statistics.summary import summary_lines
 
 REPORT_FILE = "report.html"
 MAX_CARDS_BESIDE_PICTURE = 2
+PICTURES = "pictures"
+"""Anchor of the section with the comparison's pictures."""
 
 METHOD_NOTE = (
     "All rules take the same path: one solve a process, one thread, the same instance and SCIP seed, only optimize() "
@@ -47,25 +50,42 @@ METHOD_NOTE = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Report:
-    """Everything that is said about some folders.
+    """Everything that is said about some folders; its page and pictures, which take longest, once they are asked for.
 
     Args:
         sources: What was found in them.
         groups: The comparison by family and size.
         options: How it was condensed.
         disagreements: Contradictions between optimal values.
-        tables: Every table with rows, the outcome first.
-        page: The page.
+        comparison_tables: Every table of the comparison that has rows, the outcome first.
     """
 
     sources: Sources
     groups: tuple[GroupComparison, ...]
     options: ComparisonOptions
     disagreements: tuple[Disagreement, ...]
-    tables: tuple[Table, ...]
-    page: Page
+    comparison_tables: tuple[Table, ...]
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Every table with rows, the outcome first, and agreement with strong branching last."""
+        agreement = agreement_table(self.sources.agreement)
+        return (*self.comparison_tables, agreement) if agreement.rows else self.comparison_tables
+
+    @cached_property
+    def page(self) -> Page:
+        """The page."""
+        return _make_page(self)
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """The page's pictures of the comparison, the main one first."""
+        (section,) = (section for section in self.page.sections if section.anchor == PICTURES)
+        shown = [picture for part in section.parts for picture in part.pictures]
+        main = self.page.main_picture
+        return _drawn(None if main in shown else main, *shown)
 
     def write(self, target: Path) -> None:
         """Write the page as HTML, and beside it the same as Markdown with its main picture."""
@@ -88,17 +108,12 @@ def make_report(sources: Sources, baseline: str = "") -> Report:
     """
     options = comparison_options(sources.records, sources.conditions, baseline)
     groups = compare(sources.records, options)
-    disagreements = find_disagreements(sources.records, sources.optima)
-    tables = all_tables(sources.records, groups, options)
-    page = make_page(sources, groups, options, disagreements, tables)
-    agreement = agreement_table(sources.agreement)
     return Report(
         sources=sources,
         groups=groups,
         options=options,
-        disagreements=disagreements,
-        tables=(*tables, agreement) if agreement.rows else tables,
-        page=page,
+        disagreements=find_disagreements(sources.records, sources.optima),
+        comparison_tables=all_tables(sources.records, groups, options),
     )
 
 
@@ -141,25 +156,19 @@ def comparison_options(
     )
 
 
-def make_page(
-    sources: Sources,
-    groups: Sequence[GroupComparison],
-    options: ComparisonOptions,
-    disagreements: Sequence[Disagreement],
-    tables: Sequence[Table],
-) -> Page:
-    """Arrange everything."""
+def _make_page(report: Report) -> Page:
+    sources, groups, options, tables = report.sources, report.groups, report.options, report.comparison_tables
     verdicts = make_verdicts(groups, options.baseline)
     forest = ratio_forest(groups, options)
     has_room = 0 < len(verdicts) <= MAX_CARDS_BESIDE_PICTURE
     general = _drawn(None if has_room else forest, decision_split(groups))
     sections = (
         Section(
-            anchor="pictures",
+            anchor=PICTURES,
             title="Pictures",
             parts=(Part(pictures=general), *_group_parts(sources, groups, options)),
         ),
-        Section(anchor="tables", title="Tables", note=METHOD_NOTE, parts=(Part(tables=tuple(tables[1:])),)),
+        Section(anchor="tables", title="Tables", note=METHOD_NOTE, parts=(Part(tables=tables[1:]),)),
         tree_section(sources, options.baseline),
         training_section(sources),
         diagnostics_section(sources.diagnoses),
@@ -169,7 +178,7 @@ def make_page(
         title=_title(sources),
         subtitle=_subtitle(sources),
         lead=overall_sentence(verdicts, options.baseline) if sources.records else "No solves yet: training only.",
-        alerts=tuple(make_alerts(sources, disagreements)),
+        alerts=tuple(make_alerts(sources, report.disagreements)),
         verdicts=verdicts,
         main_picture=forest,
         has_picture_beside_cards=has_room,
@@ -178,14 +187,6 @@ def make_page(
         summary=summary_lines(groups, options, sources.settings_files),
         footer="Made by gnn-branching. This page is complete in itself; it loads nothing.",
     )
-
-
-def comparison_pictures(
-    records: Sequence[SolveRecord], groups: Sequence[GroupComparison], options: ComparisonOptions
-) -> tuple[Picture, ...]:
-    """Return all pictures of the rows, those over everything first."""
-    overall = _drawn(ratio_forest(groups, options), decision_split(groups)) if groups else ()
-    return (*overall, *(p for group in groups for p in _group_pictures(records, group, options)))
 
 
 def _group_parts(sources: Sources, groups: Sequence[GroupComparison], options: ComparisonOptions) -> tuple[Part, ...]:
