@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 
@@ -116,7 +116,11 @@ def encode_structure(state: BranchingState) -> pa.RecordBatch:
         raise ValueError(f"an edge names a variable outside 0…{state.n_variables - 1}")
     gaps = np.diff(edges.indices, prepend=np.int32(0)).astype("<i4")
     planes = gaps.view(np.uint8).reshape(-1, 4).T.tobytes()
-    columns = [_list(lengths.astype(np.int32)), pa.array([planes]), _list(edges.values)]
+    columns = [
+        _list(lengths.astype(np.int32)),
+        _one(pa.binary(), len(planes), pa.py_buffer(planes)),
+        _list(edges.values),
+    ]
     return pa.record_batch(columns, schema=STRUCTURE_SCHEMA)
 
 
@@ -198,19 +202,36 @@ def _widths(features: str) -> dict[str, int]:
 
 def _list(values: NDArray[np.generic]) -> pa.ListArray:
     flat = np.ascontiguousarray(values).reshape(-1)
-    return pa.ListArray.from_arrays(pa.array([0, flat.size], pa.int32()), pa.array(flat))
+    items = pa.Array.from_buffers(pa.from_numpy_dtype(flat.dtype), flat.size, [None, pa.py_buffer(flat)])
+    return _one(pa.list_(items.type), flat.size, children=[items])
+
+
+def _one(kind: pa.DataType, size: int, *buffers: pa.Buffer, children: Sequence[pa.Array] = ()) -> pa.Array:
+    """Return an array of one value of variable size, made of its buffers.
+
+    ``pa.array`` looks whether it was given something of pandas, and imports pandas for that where it is installed: a
+    second or more in the process of every episode.
+    """
+    offsets = pa.py_buffer(np.array([0, size], dtype=np.int32))
+    return pa.Array.from_buffers(kind, 1, [None, offsets, *buffers], children=children)
 
 
 def _integers(batch: pa.RecordBatch, name: str) -> NDArray[np.int32]:
     """Return the one list of integers in a column, without a copy and read-only."""
-    values: NDArray[np.int32] = batch.column(name).values.to_numpy(zero_copy_only=True)
-    return values
+    values, data = _items(batch, name)
+    return np.frombuffer(data, np.int32, len(values), values.offset * values.type.byte_width)
 
 
 def _floats(batch: pa.RecordBatch, name: str) -> FloatArray:
     """Return the one list of floating-point numbers in a column, without a copy and read-only."""
-    values: FloatArray = batch.column(name).values.to_numpy(zero_copy_only=True)
-    return values
+    values, data = _items(batch, name)
+    return np.frombuffer(data, np.float64, len(values), values.offset * values.type.byte_width)
+
+
+def _items(batch: pa.RecordBatch, name: str) -> tuple[pa.Array, pa.Buffer]:
+    """Return the one list in a column, and where its values lie: ``to_numpy`` would import pandas, as ``pa.array``."""
+    values = batch.column(name).values
+    return values, values.buffers()[1] or b""
 
 
 def _matrix(batch: pa.RecordBatch, name: str, width: int) -> FloatArray:

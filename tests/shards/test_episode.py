@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -186,3 +188,22 @@ def test_a_missing_and_an_empty_file_are_named(tmp_path: Path) -> None:
     (tmp_path / "b.arrow").touch()
     with pytest.raises(InputError, match=r"b\.arrow is empty"):
         open_episode(tmp_path / "b.arrow")
+
+
+def test_pandas_is_not_asked_for() -> None:
+    """Every episode has a process of its own, and an import of pandas takes longer than many an episode."""
+    code = (
+        "import sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        assert name != 'pandas', 'somebody imports pandas'\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "import numpy as np\n"
+        "from gnn_branching.shards import Episode, encode_episode\n"
+        "from tests.shards.samples import random_episode\n"
+        "content = encode_episode(random_episode(np.random.default_rng(0), 0, 2))\n"
+        "episode = Episode(memoryview(content), 'x.arrow')\n"
+        "print([episode.sample(position).state.n_candidates > 0 for position in range(episode.n_samples)])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[True, True]\n", "")
