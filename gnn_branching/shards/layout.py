@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from typing import Any
 
 import numba
 import numpy as np
@@ -218,20 +219,20 @@ def _one(kind: pa.DataType, size: int, *buffers: pa.Buffer, children: Sequence[p
 
 def _integers(batch: pa.RecordBatch, name: str) -> NDArray[np.int32]:
     """Return the one list of integers in a column, without a copy and read-only."""
-    values, data = _items(batch, name)
-    return np.frombuffer(data, np.int32, len(values), values.offset * values.type.byte_width)
+    values: NDArray[np.int32] = _values(batch, name, np.dtype(np.int32))
+    return values
 
 
 def _floats(batch: pa.RecordBatch, name: str) -> FloatArray:
     """Return the one list of floating-point numbers in a column, without a copy and read-only."""
-    values, data = _items(batch, name)
-    return np.frombuffer(data, np.float64, len(values), values.offset * values.type.byte_width)
+    values: FloatArray = _values(batch, name, np.dtype(np.float64))
+    return values
 
 
-def _items(batch: pa.RecordBatch, name: str) -> tuple[pa.Array, pa.Buffer]:
-    """Return the one list in a column, and where its values lie: ``to_numpy`` would import pandas, as ``pa.array``."""
+def _values(batch: pa.RecordBatch, name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return the one list in a column where it lies: ``to_numpy`` would import pandas, as ``pa.array`` would."""
     values = batch.column(name).values
-    return values, values.buffers()[1] or b""
+    return np.frombuffer(values.buffers()[1] or b"", dtype, len(values), values.offset * dtype.itemsize)
 
 
 def _matrix(batch: pa.RecordBatch, name: str, width: int) -> FloatArray:
