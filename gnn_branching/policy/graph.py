@@ -24,6 +24,9 @@ class GraphPolicy(FolderPolicy):
         logits: Maps what the network sees of a tree node to one logit per candidate.
     """
 
+    gives_logits = True
+    """Its scores are logarithms of probabilities, but for a constant: logarithms of other scores may be added."""
+
     def __init__(
         self, folder: Path, name: str, device: str, card: PolicyCard, logits: Callable[[BranchingState], FloatArray]
     ) -> None:

@@ -26,6 +26,11 @@ class WeaklyBound:
             raise ReferenceError("the plug-in's model is gone")
         return model
 
+    @property
+    def outlives_its_model(self) -> bool:
+        """Whether the model is gone, as it is in callbacks while the garbage collector has SCIP freed."""
+        return self._model() is None
+
     def bind(self, model: pyscipopt.Model) -> None:
         """Remember the model, and let go of PySCIPOpt's own reference to it."""
         self._model = weakref.ref(model)

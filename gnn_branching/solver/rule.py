@@ -24,7 +24,7 @@ from gnn_branching.contracts import (
     Policy,
     RuleStatistics,
 )
-from gnn_branching.solver.candidates import Candidates, HandoverError, current_candidates
+from gnn_branching.solver.candidates import Candidates, HandoverError, current_candidates, pseudocost_scores
 from gnn_branching.solver.features import FeatureExtractor, all_finite
 from gnn_branching.solver.guard import GainGuard, InputGuard
 from gnn_branching.solver.plugin import WeaklyBound
@@ -35,6 +35,9 @@ UNSEEN_CONSTRAINTS = frozenset(
     ("nonlinear", "SOS1", "SOS2", "indicator", "superindicator", "cardinality", "disjunction", "cumulative")
 )
 """Constraint handlers whose constraints are not, or not wholly, rows of the LP: the policy cannot see them."""
+
+LEAST_PSEUDOCOST_SCORE = 1e-12
+"""SCIP's score of a candidate without any gain: a product of two factors of 1e-6 at least."""
 
 CallbackResult = dict[str, int]
 ScoreFunction = Callable[[BranchingState], FloatArray]
@@ -49,12 +52,15 @@ class FunctionPolicy:
         name: Name for tables.
         feature_schema: The features it reads.
         candidate_set: The candidates it scores.
+        gives_logits: Whether its scores are logits, to which a large tree's pseudocosts may be added
+            (``RuleSettings.pseudocosts_after``).
     """
 
     function: ScoreFunction
     name: str = "function"
     feature_schema: str = FEATURE_SCHEMA
     candidate_set: CandidateSet = CandidateSet.LP
+    gives_logits: bool = False
 
     def scores(self, state: BranchingState) -> FloatArray:
         """Return the function's scores as float64."""
@@ -84,6 +90,8 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
         self._candidate_set = settings.candidates or policy.candidate_set
         self._extractor = FeatureExtractor(policy.feature_schema)
         self._blocked = ""
+        gives_logits: bool = getattr(policy, "gives_logits", False)
+        self._pseudocosts_after = settings.pseudocosts_after if gives_logits else None
         self._ranges: FeatureRanges | None = getattr(policy, "ranges", None) if settings.guard else None
         self._reset()
 
@@ -203,6 +211,7 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
         # This decision counts still; from the next one on SCIP decides.
         self._too_slow = limit is not None and inferred - start > limit
         self._check_scores(scores, state.n_candidates)
+        scores = self._with_pseudocosts(candidates, scores)
         self._check_gains(candidates, CandidateIndex(int(np.argmax(scores))))
         return self._branch(candidates, scores)
 
@@ -242,6 +251,13 @@ class LearnedBranching(WeaklyBound, pyscipopt.Branchrule):
             total = np.exp(scores - best).sum()
             if (1.0 - np.exp(second - best)) / total < self._settings.confidence:
                 raise HandoverError("not-confident")
+
+    def _with_pseudocosts(self, candidates: Candidates, scores: FloatArray) -> FloatArray:
+        """Return the scores, in a large tree those of a product of experts: the policy and SCIP's pseudocosts."""
+        after = self._pseudocosts_after
+        if after is None or self._n_decisions < after:
+            return scores
+        return scores + np.log(np.maximum(pseudocost_scores(candidates), LEAST_PSEUDOCOST_SCORE))
 
     def _check_gains(self, candidates: Candidates, chosen: CandidateIndex) -> None:
         """Hand over while the policy's choices are found to be worse than SCIP's."""

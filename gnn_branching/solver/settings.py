@@ -264,6 +264,8 @@ class RuleSettings:
         priority: SCIP's priority of the rule.
         max_depth: Deepest tree node the policy branches at; -1 means no limit.
         max_decisions: Most decisions in a solve; None means no limit.
+        pseudocosts_after: Decisions after which SCIP's pseudocosts have a say: the logarithm of their score is added to
+            the policy's, if the policy ``gives_logits``, as a network does. None leaves them out.
         warm_up_nodes: Tree nodes at which SCIP's own rule branches first (it learns pseudocosts meanwhile).
         strong_branching_top_k: Verify the policy's best k candidates by strong branching; 0 trusts the policy.
         strong_branching_iteration_limit: LP iterations per child in this verification.
@@ -281,6 +283,7 @@ class RuleSettings:
     priority: int = CHOSEN_RULE_PRIORITY
     max_depth: int = -1
     max_decisions: int | None = None
+    pseudocosts_after: int | None = None
     warm_up_nodes: int = 0
     strong_branching_top_k: int = 0
     strong_branching_iteration_limit: int = 50
@@ -301,20 +304,26 @@ class RuleSettings:
         for name, least in limits.items():
             if getattr(self, name) < least:
                 raise InputError(f"{name} = {getattr(self, name)} must be at least {least}")
-        if self.max_decisions is not None and self.max_decisions < 0:
-            raise InputError(f"max_decisions = {self.max_decisions} must be at least 0, or None")
-        if self.time_limit_seconds is not None and not self.time_limit_seconds >= 0:
-            raise InputError(f"time_limit_seconds = {self.time_limit_seconds} must be at least 0, or None")
+        for name in ("max_decisions", "pseudocosts_after", "time_limit_seconds"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise InputError(f"{name} = {value} must be at least 0, or None")
         if not 0 <= self.confidence <= 1:
             raise InputError(f"confidence = {self.confidence} must lie in [0, 1]")
 
 
+LARGE_TREE = 5000
+"""Decisions after which the presets with a guard let pseudocosts have a say: many were observed, and trees that large
+were not among the training's."""
+
 PRESETS: Mapping[str, RuleSettings] = MappingProxyType(
     {
-        "guarded": RuleSettings(guard=True),
+        "guarded": RuleSettings(guard=True, pseudocosts_after=LARGE_TREE),
         "plain": RuleSettings(),
         "verified": RuleSettings(strong_branching_top_k=4),
-        "verified-top": RuleSettings(strong_branching_top_k=4, strong_branching_max_depth=5, guard=True),
+        "verified-top": RuleSettings(
+            strong_branching_top_k=4, strong_branching_max_depth=5, guard=True, pseudocosts_after=LARGE_TREE
+        ),
         "cautious": RuleSettings(confidence=0.1),
         "top-of-tree": RuleSettings(max_depth=10),
         "warm": RuleSettings(warm_up_nodes=10),

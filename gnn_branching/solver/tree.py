@@ -47,7 +47,9 @@ class TreeRecorder(WeaklyBound, pyscipopt.Eventhdlr):
             self.model.catchEvent(event, self)
 
     def eventexit(self) -> None:
-        """Stop listening."""
+        """Stop listening; a model that is gone frees what it caught by itself."""
+        if self.outlives_its_model:
+            return
         for event in NODE_EVENTS:
             self.model.dropEvent(event, self)
 

@@ -17,9 +17,10 @@ import pyscipopt
 import pytest
 
 from gnn_branching.config import ModelConfig
-from gnn_branching.contracts import FEATURE_SCHEMA, BranchingState, FloatArray, InputError, Policy
+from gnn_branching.contracts import FEATURE_SCHEMA, BranchingState, CandidateSet, FloatArray, InputError, Policy
 from gnn_branching.evaluation.solves.agreement import agreement_along_tree, compare_scores
 from gnn_branching.policy import load_policy
+from gnn_branching.solver.candidates import current_candidates, pseudocost_scores
 from gnn_branching.solver.problem import read_problem
 from gnn_branching.solver.rule import RULE_NAME, FunctionPolicy, LearnedBranching, RuleSettings
 from gnn_branching.solver.settings import PRESETS, SolveLimits
@@ -81,6 +82,37 @@ def test_depth_and_number_of_decisions_are_limited(auction: Path) -> None:
     assert limited.fallbacks["decision-limit"] > 0
     shallow = solve_with(auction, RuleSettings(max_depth=1)).rule
     assert 0 < shallow.n_decisions <= 3
+
+
+@pytest.mark.parametrize("gives_logits", [True, False])
+def test_pseudocosts_have_a_say_in_a_large_tree(auction: Path, gives_logits: bool) -> None:
+    pseudocosts, n_decisions_before = [], []
+    after = 4
+
+    def uniform(state: BranchingState) -> FloatArray:
+        rule = prepared.learned
+        assert rule is not None
+        n_decisions_before.append(rule.statistics.n_decisions)
+        pseudocosts.append(pseudocost_scores(current_candidates(prepared.model, CandidateSet.LP)))
+        return np.zeros(state.n_candidates)
+
+    prepared = prepare_solve(
+        auction,
+        rule=FunctionPolicy(function=uniform, gives_logits=gives_logits),
+        settings="paper",
+        seed=0,
+        limits=SolveLimits(node_limit=40),
+        rule_settings=RuleSettings(pseudocosts_after=after),
+    )
+    recorder = TreeRecorder.attach(prepared.model, prepared.learned)
+    prepared.run()
+    recorded = [record.score for record in recorder.records if record.variable]
+    expected = [
+        np.log(scores.max()) if gives_logits and n >= after else 0.0
+        for n, scores in zip(n_decisions_before, pseudocosts, strict=True)
+    ]
+    assert len(recorded) > 2 * after
+    np.testing.assert_allclose(recorded, expected[: len(recorded)], rtol=1e-12)
 
 
 def test_warm_up_and_confidence_hand_over(auction: Path) -> None:
@@ -249,6 +281,22 @@ def test_a_model_is_freed_at_once_when_nobody_needs_it(auction: Path) -> None:
         gc.enable()
 
 
+def test_a_model_in_a_cycle_is_freed_without_an_error(auction: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    prepared = prepare_solve(
+        auction, rule=FunctionPolicy(function=arbitrary), settings="paper", seed=0, limits=SolveLimits(node_limit=9)
+    )
+    TreeRecorder.attach(prepared.model, prepared.learned)
+    prepared.run()
+    cycle: list[object] = [prepared]
+    cycle.append(cycle)
+    model = weakref.ref(prepared.model)
+    del prepared, cycle
+    gc.collect()
+    assert model() is None
+    captured = capfd.readouterr()
+    assert "ERROR" not in captured.out + captured.err
+
+
 def test_scips_log_goes_on_after_branching(auction: Path, capfd: pytest.CaptureFixture[str]) -> None:
     model = read_problem(auction)
     model.hideOutput(False)
@@ -299,6 +347,8 @@ def test_refusals(auction: Path) -> None:
         RuleSettings(time_limit_seconds=float("nan"))
     with pytest.raises(InputError, match="max_decisions = -1 must be at least 0"):
         RuleSettings(max_decisions=-1)
+    with pytest.raises(InputError, match="pseudocosts_after = -1 must be at least 0"):
+        RuleSettings(pseudocosts_after=-1)
 
 
 def test_presets_are_valid() -> None:
