@@ -5,12 +5,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from toys import figures
 
 from gnn_branching.contracts import InstanceFile, SolveStatus
 from gnn_branching.evaluation.solves.guard import GuardedSolve
 from gnn_branching.evaluation.solves.plan import PolicySpec, ResourceLimits, SolveJob
+from gnn_branching.evaluation.solves.process import SolvingProcess
+from gnn_branching.evaluation.solves.store import dump_job
 
 
 def make_job(*, time_limit: float = 60.0, memory_mib: int = 512) -> SolveJob:
@@ -60,6 +63,16 @@ def test_a_failure_is_a_row_without_figures(toy: str, status: SolveStatus, words
     assert record.figures is None
     assert words in record.detail
     assert "\n" not in record.detail
+
+
+def test_a_solve_may_end_before_anybody_looks(tmp_path: Path) -> None:
+    job, target = make_job(), "toys:segfault"
+    (tmp_path / "job.json").write_bytes(dump_job(job))
+    files = (str(tmp_path / name) for name in ("output.txt", "job.json", "report.json"))
+    with SolvingProcess(*files, target) as process:
+        while psutil.pid_exists(process.pid):
+            time.sleep(0.01)
+        assert GuardedSolve(target=target)._watch(process, job).status is SolveStatus.CRASHED
 
 
 def test_a_stuck_solve_is_killed() -> None:

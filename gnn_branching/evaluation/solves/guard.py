@@ -71,7 +71,10 @@ class GuardedSolve:
         limits = job.limits
         deadline_seconds = self.start_allowance_seconds + OVERRUN_FACTOR * limits.time_limit_seconds
         start = time.monotonic()
-        observed = psutil.Process(process.pid)
+        try:
+            observed = psutil.Process(process.pid)
+        except psutil.NoSuchProcess:  # it ended at once; its exit code is known all the same
+            observed = None
         while True:
             code = process.exit_code_within(POLL_SECONDS)
             if code is not None:
@@ -102,7 +105,9 @@ def _record(job: SolveJob, *, end: _Ending, report: ChildReport | None, last_wor
     return make_row(job, status, figures=figures, detail=detail[:MAX_DETAIL_CHARACTERS], versions=versions)
 
 
-def _resident_mib(process: psutil.Process) -> float:
+def _resident_mib(process: psutil.Process | None) -> float:
+    if process is None:
+        return 0.0
     try:
         return float(process.memory_info().rss) / 2**20
     except psutil.Error:
