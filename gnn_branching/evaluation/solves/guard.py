@@ -71,10 +71,6 @@ class GuardedSolve:
         limits = job.limits
         deadline_seconds = self.start_allowance_seconds + OVERRUN_FACTOR * limits.time_limit_seconds
         start = time.monotonic()
-        try:
-            observed = psutil.Process(process.pid)
-        except psutil.NoSuchProcess:  # it ended at once; its exit code is known all the same
-            observed = None
         while True:
             code = process.exit_code_within(POLL_SECONDS)
             if code is not None:
@@ -83,7 +79,7 @@ class GuardedSolve:
                 return _Ending(SolveStatus.INTERRUPTED, "stopped")
             if time.monotonic() - start > deadline_seconds:
                 return _Ending(SolveStatus.KILLED_TIME, f"killed {deadline_seconds:.0f} s after its start")
-            resident_mib = _resident_mib(observed)
+            resident_mib = _resident_mib(process.pid)
             if resident_mib > limits.memory_limit_mib:
                 used = f"{resident_mib:.0f} of {limits.memory_limit_mib} MiB"
                 return _Ending(SolveStatus.KILLED_MEMORY, f"killed: {used} resident")
@@ -105,11 +101,10 @@ def _record(job: SolveJob, *, end: _Ending, report: ChildReport | None, last_wor
     return make_row(job, status, figures=figures, detail=detail[:MAX_DETAIL_CHARACTERS], versions=versions)
 
 
-def _resident_mib(process: psutil.Process | None) -> float:
-    if process is None:
-        return 0.0
+def _resident_mib(pid: int) -> float:
+    """Return the memory of a process; zero if it has ended, as it may have at any time."""
     try:
-        return float(process.memory_info().rss) / 2**20
+        return float(psutil.Process(pid).memory_info().rss) / 2**20
     except psutil.Error:
         return 0.0
 
