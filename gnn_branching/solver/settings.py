@@ -324,6 +324,7 @@ PRESETS: Mapping[str, RuleSettings] = MappingProxyType(
         "verified-top": RuleSettings(
             strong_branching_top_k=4, strong_branching_max_depth=5, guard=True, pseudocosts_after=LARGE_TREE
         ),
+        "with-pseudocosts": RuleSettings(guard=True, pseudocosts_after=0),
         "cautious": RuleSettings(confidence=0.1),
         "top-of-tree": RuleSettings(max_depth=10),
         "warm": RuleSettings(warm_up_nodes=10),

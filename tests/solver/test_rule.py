@@ -352,7 +352,7 @@ def test_refusals(auction: Path) -> None:
 
 
 def test_presets_are_valid() -> None:
-    assert {"plain", "verified", "cautious", "top-of-tree", "warm"} <= set(PRESETS)
+    assert {"plain", "verified", "with-pseudocosts", "cautious", "top-of-tree", "warm"} <= set(PRESETS)
 
 
 def test_the_tree_is_recorded_whole(auction: Path) -> None:
