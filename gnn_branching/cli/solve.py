@@ -51,8 +51,8 @@ def solve(
         Name or folder of a policy, or one of SCIP's own rules (`relpscost`, `pscost`, `fullstrong`, ...).
     preset
         How the policy is used, by default as its card says: `guarded` (SCIP takes over where the model is of another
-        kind, or the policy chooses badly), `plain` (no guard), `verified`, `verified-top`, `with-pseudocosts`, `cautious`,
-        `top-of-tree`, `warm`.
+        kind, or the policy chooses badly), `plain` (no guard), `verified`, `verified-top`, `with-pseudocosts`,
+        `cautious`, `top-of-tree`, `warm`.
     settings
         `recipe` (those that the policy was proven with; taken where it has some and nothing else is asked for),
         `default` (SCIP's default settings), `paper` (no cuts below the root, no restarts), or a SCIP parameter file
