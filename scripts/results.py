@@ -53,7 +53,7 @@ ROWS = ("results.parquet", "evaluation.json", "results.jsonl", "figures.json")
 """Files of an output folder that are rows, or say under what they were made."""
 POLICY = "gcnn"
 """Name of the policy in evaluations of several families."""
-BLOCK = re.compile(r"(<!-- results (\S+) (\S+) -->\n).*?(\n<!-- end results -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- results (\S+) (\S+) -->\n).*?(<!-- end results -->)", re.DOTALL)
 NOT_KEPT = "The rows are not in the repository: `python -m scripts.results {}` makes them, and the table, again."
 
 
@@ -191,7 +191,7 @@ def rendered(text: str, blocks: Mapping[str, Mapping[str, str]]) -> str:
 
     def fill(found: re.Match[str]) -> str:
         content = blocks.get(found[2], {}).get(found[3])
-        return found[0] if content is None else f"{found[1]}\n{content}\n{found[4]}"
+        return found[0] if content is None else f"{found[1]}\n{content}\n\n{found[4]}"
 
     return BLOCK.sub(fill, text)
 

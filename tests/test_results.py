@@ -75,6 +75,14 @@ def test_running_keeps_the_rows_and_writes_the_blocks(tmp_path: Path, monkeypatc
     assert "| speedup | 2.50 |" in document.read_text()
 
 
+def test_empty_blocks_stay_apart() -> None:
+    document = "".join(f"<!-- results fast {name} -->\n<!-- end results -->\n" for name in ("figures", "commands"))
+    assert rendered(document, {"fast": {"figures": "A", "commands": "B"}}) == (
+        "<!-- results fast figures -->\n\nA\n\n<!-- end results -->\n"
+        "<!-- results fast commands -->\n\nB\n\n<!-- end results -->\n"
+    )
+
+
 def test_a_declaration_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
     (tmp_path / "wrong.toml").write_text('question = "?"\npages = "x"\n[[run]]\ncommands = []\n')
     with pytest.raises(InputError, match=r"wrong\.toml: .*pages"):
