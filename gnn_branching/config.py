@@ -41,7 +41,7 @@ CORE_SEARCH_FEATURES = (
 SEARCH_WIDTH = 16
 """Units that these features are embedded in; with 64, a network learned its samples by heart."""
 DEFAULT_PRESET = "guarded"
-"""How a policy is used unless something else is asked for: a name in ``solver.rule.PRESETS``."""
+"""How a policy is used unless something else is asked for: a name in ``solver.settings.PRESETS``."""
 SCIP_RULES = (
     "relpscost",
     "pscost",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gnn_branching.contracts import BranchingState, FloatArray
+from gnn_branching.equal_costs import EqualCosts, scaled
 from gnn_branching.feature_schema import made_up_state
 from gnn_branching.policy.card import PolicyCard
 from gnn_branching.policy.folder import FolderPolicy
@@ -33,11 +34,12 @@ class GraphPolicy(FolderPolicy):
         super().__init__(folder, name, card)
         self.device = device
         self._view = View.of(card.architecture)
+        self._equal_costs = EqualCosts(self.ranges)
         self._logits = logits
 
     def scores(self, state: BranchingState) -> FloatArray:
         """Return one logit per candidate, float64, (n_candidates,); NaN only where the input holds a NaN."""
-        return self._logits(self._view(state))
+        return self._logits(scaled(self._view(state), self._equal_costs.scale(state)))
 
     def warm_up(self) -> None:
         """Score a made-up state, so that nothing is loaded or compiled at the first decision."""

@@ -15,6 +15,7 @@ import pyscipopt
 
 from gnn_branching.compilation import FixedRealMatrix, Reals, kernel
 from gnn_branching.contracts import BranchingState, CandidateIndex, FeatureRanges, FloatArray
+from gnn_branching.equal_costs import EqualCosts, scaled
 from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.solver.candidates import Candidates, HandoverError, pseudocost_scores
 from gnn_branching.solver.expert import limited_strong_branching
@@ -57,6 +58,7 @@ class InputGuard:
             row=_without(ranges.row, ROW_FEATURES.index(AGE)),
             variable=_without(ranges.variable, VARIABLE_FEATURES.index(AGE)),
         )
+        self._equal_costs = EqualCosts(ranges)
         self.n_checks = 0
         self._is_home = True
 
@@ -69,7 +71,7 @@ class InputGuard:
 
     def outside(self, state: BranchingState) -> float:
         """Return, of the feature that is furthest from home, the share of values outside its range."""
-        ranges = self._ranges
+        ranges, state = self._ranges, scaled(state, self._equal_costs.scale(state))
         return max(
             share_outside(state.row_features, *ranges.row),
             share_outside(state.edges.values[:, None], *ranges.edge),

@@ -49,7 +49,7 @@ class PolicySpec:
         name: Name in tables; unique within the evaluation.
         source: Name or folder of a learned policy; empty for SCIP's own rule called ``name``.
         fingerprint: Hash of a policy folder's files, so that a retrained policy is solved with again; else empty.
-        preset: How a learned policy is used, a name in ``solver.rule.PRESETS``.
+        preset: How a learned policy is used, a name in ``solver.settings.PRESETS``.
         recipe: SCIP parameter file to solve under, whatever the settings of the comparison; empty for none.
         rule: SCIP's own rule where that is not the name.
     """
