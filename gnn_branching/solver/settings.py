@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -316,15 +316,15 @@ LARGE_TREE = 5000
 """Decisions after which the presets with a guard let pseudocosts have a say: many were observed, and trees that large
 were not among the training's."""
 
+_GUARDED = RuleSettings(guard=True, pseudocosts_after=LARGE_TREE)
+
 PRESETS: Mapping[str, RuleSettings] = MappingProxyType(
     {
-        "guarded": RuleSettings(guard=True, pseudocosts_after=LARGE_TREE),
+        "guarded": _GUARDED,
         "plain": RuleSettings(),
         "verified": RuleSettings(strong_branching_top_k=4),
-        "verified-top": RuleSettings(
-            strong_branching_top_k=4, strong_branching_max_depth=5, guard=True, pseudocosts_after=LARGE_TREE
-        ),
-        "with-pseudocosts": RuleSettings(guard=True, pseudocosts_after=0),
+        "verified-top": replace(_GUARDED, strong_branching_top_k=4, strong_branching_max_depth=5),
+        "with-pseudocosts": replace(_GUARDED, pseudocosts_after=0),
         "cautious": RuleSettings(confidence=0.1),
         "top-of-tree": RuleSettings(max_depth=10),
         "warm": RuleSettings(warm_up_nodes=10),
