@@ -43,7 +43,7 @@ class EqualCosts:
         """
         if not self._trained:
             return 1.0
-        cost = float(only_cost(state.variable_features))
+        cost = float(only_cost(np.ascontiguousarray(state.variable_features)))
         if abs(cost - self._trained) <= TOLERANCE or not cost * self._trained > 0.0:
             return 1.0
         return float(self._trained / cost)
