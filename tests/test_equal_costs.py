@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyscipopt
 import pytest
 
 from gnn_branching.contracts import BranchingState, FeatureRanges
@@ -16,26 +15,14 @@ from gnn_branching.equal_costs import EqualCosts, only_cost, scaled
 from gnn_branching.feature_schema import ROW_FEATURES, SEARCH_SCHEMA, VARIABLE_FEATURES
 from gnn_branching.policy import load_policy
 from gnn_branching.policy.graph import GraphPolicy
-from gnn_branching.solver.candidates import Candidates
-from gnn_branching.solver.features import FeatureExtractor
 from gnn_branching.solver.guard import MOST_OUTSIDE, InputGuard
 from gnn_branching.solver.settings import SolveLimits
 from gnn_branching.solver.solve import prepare_solve
-from tests.solver.probe import probe
+from tests.solver.probe import states_of
 
 OBJECTIVE = VARIABLE_FEATURES.index("objective")
 OF_VARIABLES = [OBJECTIVE, VARIABLE_FEATURES.index("normed_reduced_cost")]
 OF_ROWS = [ROW_FEATURES.index("objective_cosine_similarity"), ROW_FEATURES.index("dual_solution_value")]
-
-
-def states_of(path: Path) -> list[BranchingState]:
-    found: list[BranchingState] = []
-
-    def look(model: pyscipopt.Model, candidates: Candidates) -> None:
-        found.append(FeatureExtractor(SEARCH_SCHEMA).extract(model, candidates))
-
-    probe(path, look)
-    return found
 
 
 def side_by_side(state: BranchingState, n_copies: int) -> BranchingState:
@@ -65,7 +52,7 @@ def with_costs(state: BranchingState, *costs: float) -> BranchingState:
 
 @pytest.fixture(scope="module")
 def state(small_instances: Mapping[str, list[Path]]) -> BranchingState:
-    return states_of(small_instances["independent-set"][0])[0]
+    return states_of(small_instances["independent-set"][:1], schema=SEARCH_SCHEMA)[0]
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +93,7 @@ def test_all_that_the_norm_of_the_objective_divides_is_scaled_and_nothing_else(s
 def test_a_graph_that_stands_there_several_times_is_scored_as_if_it_were_alone(
     small_instances: Mapping[str, list[Path]], policy: GraphPolicy, n_copies: int
 ) -> None:
-    for state in states_of(small_instances["independent-set"][1])[:5]:
+    for state in states_of(small_instances["independent-set"][1:2], schema=SEARCH_SCHEMA)[:5]:
         alone, among_others = policy.scores(state), policy.scores(side_by_side(state, n_copies))
         np.testing.assert_allclose(among_others, alone, rtol=1e-4, atol=1e-4)
         assert np.ptp(alone) > 0.1
@@ -116,7 +103,7 @@ def test_a_graph_of_another_size_is_home_and_keeps_its_optimum(
     small_instances: Mapping[str, list[Path]], policy: GraphPolicy
 ) -> None:
     path = small_instances["independent-set"][0]
-    state = states_of(path)[0]
+    state = states_of([path], schema=SEARCH_SCHEMA)[0]
     assert state.n_variables < 200, "those of the training have 500"
     assert policy.ranges is not None
     assert InputGuard(policy.ranges).outside(state) <= MOST_OUTSIDE

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import pyscipopt
 
-from gnn_branching.contracts import CandidateSet, FloatArray
+from gnn_branching.contracts import FEATURE_SCHEMA, BranchingState, CandidateSet, FloatArray
 from gnn_branching.solver.candidates import Candidates, current_candidates
+from gnn_branching.solver.features import FeatureExtractor
 from gnn_branching.solver.problem import read_problem
 from gnn_branching.solver.settings import SolveLimits, apply_settings
 
@@ -56,3 +57,15 @@ def probe(
     if rule.error is not None:
         raise rule.error
     return rule.n_calls
+
+
+def states_of(paths: Iterable[Path], settings: str = "paper", schema: str = FEATURE_SCHEMA) -> list[BranchingState]:
+    """Return what a policy would see at the tree nodes of solves by SCIP's own rule."""
+    states: list[BranchingState] = []
+
+    def look(model: pyscipopt.Model, candidates: Candidates) -> None:
+        states.append(FeatureExtractor(schema).extract(model, candidates))
+
+    for path in paths:
+        probe(path, look, settings=settings)
+    return states

@@ -22,7 +22,6 @@ from gnn_branching.dataset.ranges import FeatureRange
 from gnn_branching.feature_schema import ROW_FEATURES, VARIABLE_FEATURES
 from gnn_branching.policy import list_policies, load_policy
 from gnn_branching.solver.candidates import Candidates, pseudocost_scores
-from gnn_branching.solver.features import FeatureExtractor
 from gnn_branching.solver.guard import (
     CHECK_EVERY,
     COME_BACK_AT,
@@ -38,7 +37,7 @@ from gnn_branching.solver.guard import (
 from gnn_branching.solver.rule import LearnedBranching
 from gnn_branching.solver.settings import PRESETS, SolveLimits
 from gnn_branching.solver.solve import prepare_solve
-from tests.solver.probe import probe
+from tests.solver.probe import probe, states_of
 
 
 class Opinion:
@@ -51,17 +50,6 @@ class Opinion:
 
     def scores(self, state: BranchingState) -> FloatArray:
         return self.sign * state.variable_features[state.candidates, VARIABLE_FEATURES.index("solution_frac")]
-
-
-def states_of(paths: list[Path], settings: str = "paper") -> list[BranchingState]:
-    states: list[BranchingState] = []
-
-    def look(model: pyscipopt.Model, candidates: Candidates) -> None:
-        states.append(FeatureExtractor().extract(model, candidates))
-
-    for path in paths:
-        probe(path, look, settings=settings)
-    return states
 
 
 @pytest.fixture(scope="module")
