@@ -22,6 +22,24 @@ SMALL_FAMILIES: Mapping[str, tuple[str, dict[str, int | float | bool | str]]] = 
     "independent-set": ("IndependentSet", {"n_nodes": 120, "graph_type": "barabasi_albert", "affinity": 5}),
 }
 
+BUSHY: tuple[str, dict[str, int | float | bool | str]] = (
+    "IndependentSet",
+    {"n_nodes": 70, "graph_type": "erdos_renyi", "edge_probability": 0.1},
+)
+"""Half a second of SCIP gives five samples, where most of the small instances give none: for tests that collect."""
+
+
+@pytest.fixture(scope="session")
+def bushy_instances(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Twelve of them."""
+    from gnn_branching.solver.ecole_module import write_generated
+
+    folder = tmp_path_factory.mktemp("bushy")
+    found = [folder / f"graph-{seed:02d}.lp" for seed in range(12)]
+    for seed, path in enumerate(found):
+        write_generated(*BUSHY, seed, path)
+    return found
+
 
 @pytest.fixture(scope="session")
 def small_instances(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list[Path]]:

@@ -115,6 +115,7 @@ print(ahead().why_not, inside(np.arange(3), 3))
     assert run(code, tmp_path, PYTHONPATH=str(tmp_path)) == "built from other sources False\n"
 
 
+@needs_library
 @pytest.mark.parametrize(
     "arguments",
     [

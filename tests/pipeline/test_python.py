@@ -27,8 +27,8 @@ CLI = Path(gnn_branching.__file__).parent / "cli"
 
 
 @pytest.fixture(scope="module")
-def models(small_instances: Mapping[str, list[Path]]) -> list[pyscipopt.Model]:
-    return [read_problem(path) for path in small_instances["set-cover"]]
+def models(bushy_instances: list[Path]) -> list[pyscipopt.Model]:
+    return [read_problem(path) for path in bushy_instances[:10]]
 
 
 @pytest.fixture(scope="module")

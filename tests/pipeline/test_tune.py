@@ -31,9 +31,9 @@ from gnn_branching.run_folder import RunFolder
 from gnn_branching.solver.ecole_module import write_generated
 from gnn_branching.tuning.search import differences
 from gnn_branching.tuning.space import RULE
-from tests.conftest import SMALL_FAMILIES
 
 N_MODELS = 12
+COVER = {"n_rows": 100, "n_cols": 100, "density": 0.08, "max_coef": 3}
 
 
 def steady(job: SolveJob) -> SolveFigures:
@@ -60,7 +60,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("own") / "models"
     folder.mkdir()
     for seed in range(N_MODELS):
-        write_generated(*SMALL_FAMILIES["set-cover"], seed, folder / f"model-{seed:02d}.lp")
+        write_generated("SetCover", COVER, seed, folder / f"model-{seed:02d}.lp")
     return folder
 
 
@@ -144,7 +144,7 @@ def test_a_rule_of_scip_has_its_settings_in_the_run(models: Path, tmp_path: Path
 
 
 def test_from_a_folder_to_a_verdict_however_often_it_is_killed(
-    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bushy_instances: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = {"n_train_samples": 10, "n_valid_samples": 4, "n_test_samples": 2}
     monkeypatch.setattr("gnn_branching.pipeline.budget.PILOT", few)
@@ -158,7 +158,8 @@ def test_from_a_folder_to_a_verdict_however_often_it_is_killed(
     def kill(*_: object) -> None:
         raise KilledError
 
-    job = partial(accelerate, str(models), folder, budget="10m", runner=STEADY, overrides=quick, most_trials=3)
+    models = str(bushy_instances[0].parent)
+    job = partial(accelerate, models, folder, budget="10m", runner=STEADY, overrides=quick, most_trials=3)
     with pytest.raises(KilledError):
         job(progress=Progress(trial=kill))
     trained = (folder.policy / "card.json").stat().st_mtime_ns

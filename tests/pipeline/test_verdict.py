@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,11 +43,11 @@ LOST = Verdict(
 
 
 @pytest.fixture(scope="module")
-def trained(small_instances: Mapping[str, list[Path]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(bushy_instances: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train on a folder of one's own, as the README says, but for the numbers."""
     place = tmp_path_factory.mktemp("own")
     (place / "models").mkdir()
-    for path in small_instances["combinatorial-auction"]:
+    for path in bushy_instances[:10]:
         shutil.copy(path, place / "models")
     sets = [word for value in QUICK for word in ("--set", value)]
     command = ["train-policy", "--instances", str(place / "models"), "--out", str(place / "run"), *sets]
@@ -161,10 +160,10 @@ def test_a_budget_gives_numbers_of_samples_within_bounds() -> None:
     }
 
 
-def test_a_pilot_counts_and_its_decision_stays(small_instances: Mapping[str, list[Path]], tmp_path: Path) -> None:
+def test_a_pilot_counts_and_its_decision_stays(bushy_instances: list[Path], tmp_path: Path) -> None:
     models = tmp_path / "models"
     models.mkdir()
-    for path in small_instances["combinatorial-auction"]:
+    for path in bushy_instances[:10]:
         shutil.copy(path, models)
     config = read_experiment(None, ["collection.expert_probability=0.5"], instances=models)
     folder = RunFolder(path=tmp_path / "run")
