@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,12 +32,12 @@ FRACTION = VARIABLE_FEATURES.index("solution_frac")
 CONFIG = ExperimentConfig(
     seed=5,
     collection=CollectionConfig(
-        n_train_samples=8,
-        n_valid_samples=2,
-        n_test_samples=2,
+        n_train_samples=14,
+        n_valid_samples=4,
+        n_test_samples=3,
         expert_probability=0.3,
-        node_limit=20,
-        n_samples_per_episode=4,
+        node_limit=40,
+        n_samples_per_episode=5,
     ),
 )
 
@@ -58,12 +59,16 @@ def load_toy_policy(name: str) -> Policy:
 
 
 @pytest.fixture
-def instances(bushy_instances: list[Path]) -> InstanceSplits:
-    files = [
-        InstanceFile(path=str(path), family="small", size="", seed=None, sha256=file_sha256(path))
-        for path in bushy_instances
-    ]
-    return InstanceSplits(train=tuple(files[:6]), valid=tuple(files[6:8]), test=(files[8],))
+def instances(small_instances: Mapping[str, list[Path]], bushy_instances: list[Path]) -> InstanceSplits:
+    def describe(path: Path) -> InstanceFile:
+        return InstanceFile(path=str(path), family="small", size="", seed=None, sha256=file_sha256(path))
+
+    graphs, auctions = bushy_instances, small_instances["combinatorial-auction"]
+    return InstanceSplits(
+        train=tuple(map(describe, (*graphs[:4], auctions[1], auctions[3]))),
+        valid=tuple(map(describe, graphs[6:8])),
+        test=(describe(graphs[8]),),
+    )
 
 
 def test_workers_change_no_sample(instances: InstanceSplits, tmp_path: Path) -> None:
@@ -72,9 +77,9 @@ def test_workers_change_no_sample(instances: InstanceSplits, tmp_path: Path) -> 
     assert contents(tmp_path / "1") == contents(tmp_path / "3")
     summary = inspect_dataset(tmp_path / "1")
     assert summary.all_problems == ()
-    assert summary.splits["train"].n_samples == 8
+    assert summary.splits["train"].n_samples == 14
     samples = open_dataset(tmp_path / "1", "train")
-    assert max(np.bincount([sample.origin.episode for sample in samples])) <= 4
+    assert max(np.bincount([sample.origin.episode for sample in samples])) <= 5
     known = {Path(instance.path).name: instance.sha256 for instance in instances.train}
     assert all(known[sample.origin.instance] == sample.origin.instance_sha256 for sample in samples)
 
@@ -88,7 +93,7 @@ def test_an_unreadable_instance_is_set_aside(instances: InstanceSplits, tmp_path
     entries = [json.loads(line) for line in (tmp_path / "d" / "set-aside.jsonl").read_text().splitlines()]
     assert {Path(entry["instance"]).name for entry in entries} == {"broken.lp"}
     assert all("SCIP cannot read" in entry["reason"] for entry in entries)
-    assert len(open_dataset(tmp_path / "d", "train")) == 8
+    assert len(open_dataset(tmp_path / "d", "train")) == 14
 
 
 def test_a_policy_explores(instances: InstanceSplits, tmp_path: Path) -> None:
